@@ -1,0 +1,47 @@
+# Two commands are all a newcomer needs: `make demo` and `make test`.
+PYTHON ?= python3
+BIN := .venv/bin
+TORCH := 2.13.0
+
+# "+cpu" names the build without CUDA: where pip's indexes do not have it, PyTorch's own does. Other
+# systems than Linux have no CUDA build to be kept away from.
+ifeq ($(shell uname -s),Linux)
+  TORCH := $(TORCH)+cpu
+endif
+
+.PHONY: env demo test bench
+.DELETE_ON_ERROR:
+
+env: .venv/.made
+
+.venv/.made: pyproject.toml Makefile
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "tombola needs Python 3.11 or newer")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check "torch==$(TORCH)" \
+		|| $(BIN)/pip install --quiet --disable-pip-version-check "torch==$(TORCH)" \
+			--index-url https://download.pytorch.org/whl/cpu
+	echo "torch==$(TORCH)" > .venv/constraints.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint .venv/constraints.txt \
+		--editable '.[torch,vision,dev]'
+	touch $@
+
+demo: env
+	rm -rf runs/demo
+	@echo "--- searching a random network for a ticket: no weight is trained"
+	$(BIN)/tombola search --out runs/demo/ticket
+	@echo "--- training the same network in the ordinary way, to compare"
+	$(BIN)/tombola train --out runs/demo/dense
+	@echo "--- rebuilding the network from the seed and the mask"
+	$(BIN)/tombola verify runs/demo/ticket/ticket.tombola
+	$(BIN)/tombola evaluate runs/demo/ticket/ticket.tombola
+	$(BIN)/tombola report runs/demo/ticket runs/demo/dense --png runs/demo/demo.png
+
+test: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+	$(BIN)/pytest -n 2
+
+bench: env
+	@for script in benchmarks/*.py; do echo "--- $$script"; $(BIN)/python $$script || exit 1; done

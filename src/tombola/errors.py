@@ -1,0 +1,47 @@
+"""The errors of the library: one small hierarchy, each message one line.
+
+Every message names the thing, what was expected and what came, so that it can be shown to a user
+as it stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class TombolaError(Exception):
+    """Base of every error that the library raises on purpose."""
+
+
+class ArgumentError(TombolaError, ValueError):
+    """An argument, option or model that cannot be used as given."""
+
+
+class TicketError(TombolaError):
+    """A ticket that is damaged, foreign, or made for another architecture."""
+
+
+class DataError(TombolaError):
+    """A data set that is missing or not of the expected form."""
+
+
+class RunError(TombolaError):
+    """A run that cannot start, resume or go on."""
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> ArgumentError:
+    """An error for a name that is not known, with the nearest known one.
+
+    >>> str(unknown("model", "con6", ["mlp", "conv6"]))
+    "unknown model 'con6': did you mean 'conv6'? Known: mlp, conv6"
+    """
+    names = list(known)
+    near = get_close_matches(name.lower(), names, n=1, cutoff=0.4)
+    hint = f" did you mean {near[0]!r}?" if near else ""
+    return ArgumentError(f"unknown {what} {name!r}:{hint} Known: {', '.join(names)}")
+
+
+def missing_extra(what: str, extra: str) -> TombolaError:
+    """An error for a feature whose optional dependencies are not installed."""
+    return TombolaError(f"{what} needs packages that are not installed: pip install 'tombola[{extra}]'")

@@ -1,0 +1,104 @@
+"""Mask: which weights are kept, by tensor name.
+
+>>> mask = Mask({"fc.weight": [[True, False], [False, False]]})
+>>> mask.density, mask.kept, mask["fc.weight"].shape
+(0.25, 1, (2, 2))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from tombola.errors import ArgumentError
+
+BoolArray = npt.NDArray[np.bool_]
+
+
+class Mask(Mapping[str, BoolArray]):
+    """A read-only mapping {tensor name: boolean array of the tensor's shape}, True = kept.
+
+    Raises ArgumentError for an array that is not boolean (0/1 integers are taken as booleans).
+    """
+
+    def __init__(self, arrays: Mapping[str, npt.ArrayLike]) -> None:
+        self._arrays = {name: _as_bool(name, values) for name, values in arrays.items()}
+
+    def __getitem__(self, name: str) -> BoolArray:
+        return self._arrays[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._arrays)
+
+    def __len__(self) -> int:
+        return len(self._arrays)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Mapping):
+            return NotImplemented
+        return list(self) == list(other) and all(np.array_equal(self[name], other[name]) for name in self)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __le__(self, other: Mapping[str, BoolArray]) -> bool:
+        """Whether every weight kept here is kept in `other` too (a subset of its edges)."""
+        return list(self) == list(other) and all(not np.any(self[name] & ~other[name]) for name in self)
+
+    def __repr__(self) -> str:
+        return (
+            f"Mask({len(self)} tensors, {self.kept:,} of {self.total:,} weights, density {self.density:.4g})"
+        )
+
+    @property
+    def kept(self) -> int:
+        """How many weights are kept."""
+        return sum(int(np.count_nonzero(array)) for array in self._arrays.values())
+
+    @property
+    def total(self) -> int:
+        """How many weights there are."""
+        return sum(array.size for array in self._arrays.values())
+
+    @property
+    def density(self) -> float:
+        """The fraction of weights kept, in [0, 1]."""
+        return self.kept / self.total if self.total else 0.0
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of every tensor."""
+        return {name: array.shape for name, array in self._arrays.items()}
+
+
+def top_k(scores: npt.NDArray[np.floating], keep: int) -> BoolArray:
+    """Mark the `keep` largest of a flat array; ties at the threshold go to the lower index.
+
+    Returns a boolean array of the same length with exactly `keep` entries True.
+    Raises ArgumentError when a score is NaN, for then there is no order.
+
+    >>> top_k(np.array([1.0, 3.0, 1.0, 1.0]), 2).tolist()
+    [True, True, False, False]
+    """
+    if keep <= 0:
+        return np.zeros(scores.size, dtype=np.bool_)
+    if np.isnan(scores.min()):
+        raise ArgumentError(f"scores must be numbers, got NaN at index {int(np.argmax(np.isnan(scores)))}")
+    if keep >= scores.size:
+        return np.ones(scores.size, dtype=np.bool_)
+    cut = np.partition(scores, scores.size - keep)[scores.size - keep]
+    mask: BoolArray = scores > cut
+    tied = np.flatnonzero(scores == cut)
+    mask[tied[: keep - int(np.count_nonzero(mask))]] = True
+    return mask
+
+
+def _as_bool(name: str, values: npt.ArrayLike) -> BoolArray:
+    array = np.array(values)
+    if array.dtype != np.bool_:
+        if array.dtype.kind not in "iu" or not np.isin(array, (0, 1)).all():
+            raise ArgumentError(f"mask {name!r}: expected booleans, got {array.dtype} values")
+        array = array.astype(np.bool_)
+    array.flags.writeable = False
+    return array
