@@ -1,0 +1,66 @@
+"""A name or a folder -> a data set."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tombola.data.dataset import Dataset
+from tombola.data.split import check_fraction
+from tombola.errors import ArgumentError, missing_extra, unknown
+from tombola.rng import check_seed
+
+NAMES = ("digits", "cifar10", "cifar100")
+
+
+def load(
+    name: str | os.PathLike[str],
+    *,
+    data_dir: str | os.PathLike[str] | None = None,
+    seed: int = 0,
+    validation: float = 0.1,
+) -> Dataset:
+    """The data set `name`: digits, cifar10, cifar100, or a folder of parquet files.
+
+    A folder is anything with a path separator in it, or an existing directory; the names above win.
+    The fraction `validation` of every class of the training images is held out, drawn from `seed`;
+    the test images are the same for every seed. cifar10 and cifar100 are read from `data_dir` (the
+    folder that holds train.parquet and test.parquet, or its parent), else from the folder in the
+    environment variable TOMBOLA_DATA, else from the Hugging Face hub; what is given a folder never
+    touches the network.
+
+    Raises ArgumentError for an unknown name, a `data_dir` where none is read, or a fraction outside
+    [0, 1); DataError for data that is missing or malformed; TombolaError for a package that is missing.
+
+    >>> digits = load("digits")
+    >>> digits.image_size, digits.in_channels, digits.classes
+    (8, 1, 10)
+    """
+    check_seed(seed)
+    check_fraction(validation)  # before the images are read, not after
+    text = os.fspath(name)
+    if text == "digits":
+        if data_dir is not None:
+            raise ArgumentError("digits comes with scikit-learn and reads no folder; drop --data-dir")
+        from tombola.data.digits import load_digits
+
+        return load_digits(seed, validation)
+    named = text in NAMES
+    if not named and not _is_folder(text):
+        raise unknown("data set", text, [*NAMES, "or a folder (./NAME)"])
+    if not named and data_dir is not None:
+        raise ArgumentError(f"the data set {text} is a folder already; drop --data-dir")
+    try:
+        from tombola.data import cifar
+    except ImportError as error:
+        raise missing_extra(f"the data set {text}", "vision") from error
+    if not named:
+        return cifar.load_folder(Path(text).expanduser(), seed, validation)
+    folder = None if data_dir is None else Path(data_dir).expanduser()
+    return cifar.load_cifar(text, folder, seed, validation)
+
+
+def _is_folder(text: str) -> bool:
+    if os.sep in text or (os.altsep is not None and os.altsep in text):
+        return True
+    return os.path.isdir(text)  # noqa: PTH112 (Path.is_dir raises for a name that is too long)
