@@ -1,0 +1,271 @@
+"""Source: the random network that is searched, attached to a user's model in place.
+
+The only toucher of modules: everything else speaks to a model through a Source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import torch
+from torch import nn
+
+from tombola.errors import ArgumentError, TombolaError, unknown
+from tombola.mask import Mask
+from tombola.rng import Stream, check_seed
+from tombola.source.init import DISTRIBUTIONS, FloatArray
+from tombola.source.plan import Include, Layer, make_plan
+from tombola.source.recipe import Generations, RandomTensor, Recipe, Shape
+from tombola.source.roles import statistics_buffers
+from tombola.source.slot import Slot
+from tombola.source.surgery import attach_slot, detach_slot, find_parameters
+
+
+class Source:
+    """A random network: model + seed + distribution (+ S_ER), attached to `model` in place.
+
+    Every weight of the model is drawn from `seed` by name and frozen; biases are set to 0 (with
+    `bias=True` drawn from their layer's distribution and searched with it), normalisation to 1 and
+    0 with fresh running statistics. Biases, normalisation and whatever `fixed` names stay as set.
+
+    Parameters
+    ----------
+    model : any `nn.Module` with float32 parameters.
+    seed : integer in [0, 2^64).
+    init : `signed_constant`, `kaiming_uniform`, `kaiming_normal` or `uniform` (`method.md` section 1).
+    density, rule : overall density p of the Erdős–Rényi source in (0, 1] and its layerwise rule
+        (paper B, section 2); 1.0 is a dense source.
+    bias : whether biases are random and prunable.
+    fan_density : density, one or {weight name: density}, by whose root the standard deviation is
+        divided, so that a ticket of that density keeps the variance of its signal.
+    include : which weights are searched: a predicate or glob patterns of names. The others are
+        drawn too, but always kept whole. None: all.
+    fan_in : {name pattern: fan-in} of further parameters to draw, or other fan-ins.
+    fixed : {name pattern: value} of further parameters to hold at one value.
+
+    Raises
+    ------
+    ArgumentError : for an option out of range, a model with nothing to mask, a parameter of no
+        known kind, or a model that has a source already. The model is then as it was.
+
+    After `detach()` the model consists of plain modules that hold the materialised weights; masks,
+    tickets and weights can still be asked for, but nothing changes any more.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        seed: int = 0,
+        init: str = "signed_constant",
+        density: float = 1.0,
+        rule: str = "uniform",
+        bias: bool = False,
+        fan_density: float | Mapping[str, float] | None = None,
+        *,
+        include: Include = None,
+        fan_in: Mapping[str, float] | None = None,
+        fixed: Mapping[str, float] | None = None,
+    ) -> None:
+        check_seed(seed)
+        if init not in DISTRIBUTIONS:
+            raise unknown("init", init, DISTRIBUTIONS)
+        parameters = find_parameters(model)
+        plan = make_plan(
+            parameters,
+            density=density,
+            rule=rule,
+            bias=bias,
+            fan_density=fan_density,
+            include=include,
+            fan_in=fan_in or {},
+            fixed=fixed or {},
+        )
+        tensors = tuple(tensor for layer in plan.layers for tensor in layer.tensors)
+        self.model = model
+        self.density = float(density)
+        self.densities: dict[str, float] = plan.densities
+        self.layers: tuple[Layer, ...] = plan.layers
+        self.recipe = Recipe(int(seed), init, tensors, plan.fixed)
+        self.mask: Mask = self.recipe.mask()
+        self._found = {found.name: found for found in parameters}
+        self._requires_grad = {found.name: found.parameter.requires_grad for found in parameters}
+        self._slots = {tensor.name: self._make_slot(tensor) for tensor in tensors}
+        self._statistics: dict[str, FloatArray] | None = None
+        self._attach()
+
+    def __repr__(self) -> str:
+        state = "attached" if self.attached else "detached"
+        return (
+            f"Source({type(self.model).__name__}, seed={self.recipe.seed}, init={self.recipe.init!r}, "
+            f"density={self.density:g}, {len(self.names)} tensors, {self.mask.total:,} weights, {state})"
+        )
+
+    @property
+    def seed(self) -> int:
+        """The seed that everything is drawn from."""
+        return self.recipe.seed
+
+    @property
+    def attached(self) -> bool:
+        """Whether the model still computes with this source."""
+        return self._statistics is None
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the random tensors, in the model's order."""
+        return [tensor.name for tensor in self.recipe.tensors]
+
+    @property
+    def shapes(self) -> dict[str, Shape]:
+        """The shape of every random tensor."""
+        return {tensor.name: tensor.shape for tensor in self.recipe.tensors}
+
+    def weights(self) -> dict[str, FloatArray]:
+        """The random weights as they are now, unmasked, each of its parameter's shape."""
+        generations = self.generations()
+        return {
+            tensor.name: self.recipe.weights(tensor, generations[tensor.name])
+            for tensor in self.recipe.tensors
+        }
+
+    def generations(self) -> dict[str, Generations | None]:
+        """The generation of every weight (int32, the parameter's shape); None where all are 0."""
+        return {
+            name: None if slot.generations is None else slot.generations.cpu().numpy().copy()
+            for name, slot in self._slots.items()
+        }
+
+    def statistics(self) -> dict[str, FloatArray]:
+        """The running statistics of the normalisation layers, as float32 arrays by buffer name."""
+        if self._statistics is not None:
+            return self._statistics
+        return {
+            name: buffer.cpu().numpy().astype(np.float32, copy=True)
+            for name, buffer in statistics_buffers(self.model).items()
+            if buffer.is_floating_point()
+        }
+
+    def statistics_state(self) -> dict[str, torch.Tensor]:
+        """Copies of all buffers of the normalisation layers (batch counters too), to resume from."""
+        return {name: buffer.clone() for name, buffer in statistics_buffers(self.model).items()}
+
+    def load_statistics_state(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Set the buffers of the normalisation layers to those of `statistics_state`."""
+        for name, buffer in statistics_buffers(self.model).items():
+            buffer.copy_(state[name])
+
+    def slot(self, name: str) -> Slot:
+        """The slot of a random tensor, where a method puts its module (see `tombola.Search`)."""
+        return self._slots[name]
+
+    def parameter(self, name: str) -> nn.Parameter:
+        """The frozen parameter that holds a random tensor's weights, or their masked values once
+        detached.
+        """
+        return self._found[name].parameter
+
+    def in_use(self, name: str) -> torch.Tensor:
+        """The weight that the forward pass computes with, masked, of its parameter's shape."""
+        place = self._found[name].places[0]
+        weight: torch.Tensor = getattr(place.module, place.attribute)
+        return weight
+
+    @torch.no_grad()
+    def redraw(self, pruned: Mapping[str, torch.Tensor], rate: float, generation: int) -> None:
+        """Give each pruned, alive weight a new value with probability `rate` (paper A, section 3).
+
+        `pruned`: boolean tensors of the parameters' shapes. `generation` >= 1 numbers the round; the
+        coins and the new values are pure functions of (seed, name, generation, index).
+        Raises ArgumentError once detached.
+        """
+        self.check_attached("redraw weights")
+        for tensor in self.recipe.tensors:
+            if tensor.name in pruned:
+                coins = Stream(self.seed, tensor.name, "redraw", generation).bernoulli(tensor.size, rate)
+                eligible = pruned[tensor.name].cpu().numpy().reshape(-1)
+                alive = self.mask[tensor.name].reshape(-1)
+                self._write(tensor, generation, np.flatnonzero(coins & eligible & alive))
+
+    def track_generations(self, names: Iterable[str]) -> None:
+        """Give these tensors their generation buffers now, so that `state_dict` keys never change."""
+        for name in names:
+            slot = self._slots[name]
+            if slot.generations is None:
+                parameter = self.parameter(name)
+                slot.generations = torch.zeros_like(parameter, dtype=torch.int32)
+
+    @torch.no_grad()
+    def restore(self, generations: Mapping[str, Generations | torch.Tensor | None]) -> None:
+        """Set every weight to its value of the given generation, as a resumed search needs."""
+        self.check_attached("restore weights")
+        for tensor in self.recipe.tensors:
+            given = generations[tensor.name]
+            array = None if given is None else np.asarray(given, dtype=np.int32)
+            slot, parameter = self._slots[tensor.name], self.parameter(tensor.name)
+            parameter.copy_(torch.from_numpy(self.recipe.weights(tensor, array)))
+            slot.generations = None if array is None else torch.tensor(array, device=parameter.device)
+
+    def detach(self) -> None:
+        """Take the source out of the model: plain modules of their own class again, holding the
+        weights in use, every parameter trainable or frozen as it was before. Twice is once.
+        """
+        if not self.attached:
+            return
+        self._statistics = self.statistics()
+        for name in self._slots:
+            detach_slot(self._found[name])
+        for name, found in self._found.items():
+            found.parameter.requires_grad_(self._requires_grad[name])
+
+    def check_unchanged(self) -> None:
+        """Raise TombolaError when the model no longer holds what the recipe says: something beside
+        Tombola has written into it. Once detached the model is the user's, and nothing is checked.
+        """
+        if not self.attached:
+            return
+        expected: dict[str, FloatArray | float] = {**self.weights()}
+        expected |= {constant.name: constant.value for constant in self.recipe.fixed}
+        for name, value in expected.items():
+            found = self.parameter(name).detach().cpu().numpy()
+            if not np.array_equal(found, np.broadcast_to(value, found.shape)):
+                raise TombolaError(
+                    f"parameter {name!r} no longer holds its value from the seed: it was changed outside "
+                    "of Tombola, and no ticket could rebuild it"
+                )
+
+    def check_attached(self, what: str) -> None:
+        """Raise ArgumentError when the source was detached: cannot `what` then."""
+        if not self.attached:
+            raise ArgumentError(f"cannot {what}: the source was detached from its model")
+
+    @torch.no_grad()
+    def _attach(self) -> None:
+        for tensor in self.recipe.tensors:
+            self.parameter(tensor.name).copy_(torch.from_numpy(self.recipe.initial(tensor)))
+        for constant in self.recipe.fixed:
+            self.parameter(constant.name).fill_(constant.value)
+        for found in self._found.values():
+            found.parameter.requires_grad_(False)
+            found.parameter.grad = None
+        for module in self.model.modules():
+            reset = getattr(module, "reset_running_stats", None)
+            if callable(reset):
+                reset()
+        for name, slot in self._slots.items():
+            attach_slot(self._found[name], slot)
+
+    def _make_slot(self, tensor: RandomTensor) -> Slot:
+        if tensor.is_dense:
+            return Slot(None)
+        alive = torch.from_numpy(self.mask[tensor.name].copy())
+        return Slot(alive.to(self.parameter(tensor.name).device))
+
+    def _write(self, tensor: RandomTensor, generation: int, indices: np.ndarray) -> None:
+        slot, parameter = self._slots[tensor.name], self.parameter(tensor.name)
+        self.track_generations([tensor.name])
+        values = torch.from_numpy(self.recipe.redrawn(tensor, generation, indices)).to(parameter.device)
+        where = torch.from_numpy(indices).to(parameter.device)
+        parameter.view(-1)[where] = values
+        assert slot.generations is not None
+        slot.generations.view(-1)[where] = generation

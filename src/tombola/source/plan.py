@@ -1,0 +1,160 @@
+"""From a model and the options of `Source` to a recipe and its layers, before anything changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+
+from tombola.errors import ArgumentError
+from tombola.rng import threshold
+from tombola.source.density import check_density, densities
+from tombola.source.recipe import FixedTensor, RandomTensor
+from tombola.source.roles import Bias, Fixed, Weight, role_of
+from tombola.source.surgery import Found
+
+Include = Callable[[str], bool] | Iterable[str] | str | None
+
+
+@dataclass(frozen=True)
+class Layer:
+    """The tensors that share one p_l and one threshold: a weight, and its bias if that is drawn."""
+
+    name: str
+    tensors: tuple[RandomTensor, ...]
+    searched: bool
+
+    @property
+    def size(self) -> int:
+        """The number of entries of all its tensors, m_l."""
+        return sum(tensor.size for tensor in self.tensors)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What `Source` is going to do to a model."""
+
+    layers: tuple[Layer, ...]
+    fixed: tuple[FixedTensor, ...]
+    densities: dict[str, float]
+
+
+def make_plan(
+    parameters: list[Found],
+    *,
+    density: float,
+    rule: str,
+    bias: bool,
+    fan_density: float | Mapping[str, float] | None,
+    include: Include,
+    fan_in: Mapping[str, float],
+    fixed: Mapping[str, float],
+) -> Plan:
+    """Sort the parameters into layers and fixed tensors and settle every density.
+
+    Raises ArgumentError where an option does not fit the model, or nothing is left to search.
+    """
+    layers, constants = _sort(parameters, bias, fan_in, fixed)
+    takes_part = _predicate(include)
+    layers = [replace(layer, searched=takes_part(layer.name)) for layer in layers]
+    shapes = {layer.name: layer.tensors[0].shape for layer in layers if layer.searched}
+    if not layers:
+        raise ArgumentError(
+            "the model has nothing to mask: expected a Linear, convolution, embedding or attention layer"
+        )
+    if not shapes:
+        names = ", ".join(layer.name for layer in layers)
+        raise ArgumentError(f"include matches none of the weights: {names}")
+    spread = densities(shapes, check_density(density), rule)
+    scales = _fan_densities(fan_density, list(shapes))
+    settled = tuple(
+        replace(layer, tensors=tuple(_settle(tensor, layer, spread, scales) for tensor in layer.tensors))
+        for layer in layers
+    )
+    return Plan(settled, tuple(constants), spread)
+
+
+def _sort(
+    parameters: list[Found], bias: bool, fan_in: Mapping[str, float], fixed: Mapping[str, float]
+) -> tuple[list[Layer], list[FixedTensor]]:
+    """Layers in the model's order, each with its drawn bias; everything else as fixed tensors."""
+    roles = {
+        found.name: role_of(
+            found.name, found.places[0].attribute, found.parameter, found.places[0].module, fan_in, fixed
+        )
+        for found in parameters
+    }
+    _check_patterns("fan_in", fan_in, roles)
+    _check_patterns("fixed", fixed, roles)
+    drawn: dict[str, list[RandomTensor]] = {}
+    constants = []
+    for found in parameters:
+        role, shape = roles[found.name], tuple(found.parameter.shape)
+        if isinstance(role, Weight):
+            # A bias may stand before its weight, and then has opened the layer already.
+            drawn.setdefault(found.name, []).insert(0, RandomTensor(found.name, shape, _tidy(role.fan_in)))
+        elif isinstance(role, Bias) and bias:
+            weight = _owner(found, role.weight, parameters)
+            weight_role = roles[weight]
+            if not isinstance(weight_role, Weight):
+                constants.append(FixedTensor(found.name, shape, 0.0))
+                continue
+            drawn.setdefault(weight, []).append(RandomTensor(found.name, shape, _tidy(weight_role.fan_in)))
+        else:
+            constants.append(FixedTensor(found.name, shape, role.value if isinstance(role, Fixed) else 0.0))
+    return [Layer(name, tuple(tensors), searched=True) for name, tensors in drawn.items()], constants
+
+
+def _owner(bias: Found, weight_attribute: str, parameters: list[Found]) -> str:
+    """The name of the weight that stands beside a bias (another name where the weight is tied)."""
+    home = bias.places[0].module
+    weight = home._parameters[weight_attribute]
+    return next(found.name for found in parameters if found.parameter is weight)
+
+
+def _settle(
+    tensor: RandomTensor, layer: Layer, spread: Mapping[str, float], scales: Mapping[str, float]
+) -> RandomTensor:
+    return replace(
+        tensor,
+        fan_density=scales.get(layer.name, 1.0),
+        alive_words=threshold(spread.get(layer.name, 1.0)),
+    )
+
+
+def _predicate(include: Include) -> Callable[[str], bool]:
+    if include is None:
+        return lambda _name: True
+    if callable(include):
+        return include
+    patterns = [include] if isinstance(include, str) else list(include)
+    return lambda name: any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _fan_densities(fan_density: float | Mapping[str, float] | None, names: list[str]) -> dict[str, float]:
+    if fan_density is None:
+        return {}
+    if isinstance(fan_density, Mapping):
+        _check_names("fan_density", fan_density, names)
+        return {name: check_density(value, f"fan_density of {name!r}") for name, value in fan_density.items()}
+    return dict.fromkeys(names, check_density(fan_density, "fan_density"))
+
+
+def _check_names(option: str, given: Iterable[str], names: list[str]) -> None:
+    for name in given:
+        if name not in names:
+            raise ArgumentError(f"{option} names {name!r}, but the layers are: {', '.join(names)}")
+
+
+def _check_patterns(option: str, patterns: Mapping[str, float], names: Iterable[str]) -> None:
+    names = list(names)
+    for pattern, value in patterns.items():
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise ArgumentError(f"{option} names {pattern!r}, but the parameters are: {', '.join(names)}")
+        if option == "fan_in" and not value > 0:
+            raise ArgumentError(f"fan_in of {pattern!r} must be greater than 0, got {value!r}")
+
+
+def _tidy(fan_in: float) -> float:
+    """Whole numbers as int, so that a recipe reads and serialises the same on every path."""
+    return int(fan_in) if float(fan_in).is_integer() else float(fan_in)

@@ -1,0 +1,111 @@
+"""Recipe: all that is needed to draw a source network again, with numpy alone.
+
+A recipe names every random tensor with its shape and fan-in, and every parameter that is fixed at
+one value. With the seed it determines each weight of each generation, and S_ER, on any machine.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tombola.mask import BoolArray, Mask
+from tombola.rng import WORD_RANGE, Stream, below
+from tombola.source.init import FloatArray, draw
+
+Shape = tuple[int, ...]
+Generations = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class RandomTensor:
+    """One random tensor: `fan_in` > 0 inputs per output, its distribution's scale over
+    √`fan_density`, and `alive_words` of 2^32 words for which an entry belongs to S_ER.
+    """
+
+    name: str
+    shape: Shape
+    fan_in: float
+    fan_density: float = 1.0
+    alive_words: int = WORD_RANGE
+
+    @property
+    def size(self) -> int:
+        """The number of weights, m_l."""
+        return math.prod(self.shape)
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether every entry is alive without drawing."""
+        return self.alive_words == WORD_RANGE
+
+
+@dataclass(frozen=True)
+class FixedTensor:
+    """A parameter that is neither drawn nor trained: `value` everywhere."""
+
+    name: str
+    shape: Shape
+    value: float
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Seed, distribution, random tensors (in the model's order) and fixed tensors."""
+
+    seed: int
+    init: str
+    tensors: tuple[RandomTensor, ...]
+    fixed: tuple[FixedTensor, ...] = ()
+
+    def alive(self, tensor: RandomTensor) -> BoolArray:
+        """S_ER of one tensor: independent Bernoulli entries (paper B, section 2, "ER Networks")."""
+        if tensor.is_dense:
+            return np.ones(tensor.shape, dtype=np.bool_)
+        words = Stream(self.seed, tensor.name, "source").words(tensor.size)
+        return below(words, tensor.alive_words).reshape(tensor.shape)
+
+    def mask(self) -> Mask:
+        """S_ER of every tensor."""
+        return Mask({tensor.name: self.alive(tensor) for tensor in self.tensors})
+
+    def initial(self, tensor: RandomTensor) -> FloatArray:
+        """All weights of generation 0, in the tensor's shape, alive or not."""
+        words = self._stream(tensor, 0).words(tensor.size)
+        return draw(self.init, words, tensor.fan_in, tensor.fan_density).reshape(tensor.shape)
+
+    def redrawn(self, tensor: RandomTensor, generation: int, indices: npt.NDArray[np.int64]) -> FloatArray:
+        """The weights of one generation at flat indices: a pure function of (seed, tensor,
+        generation, index), so of no other index asked for.
+        """
+        words = self._stream(tensor, generation).words_at(indices)
+        return draw(self.init, words, tensor.fan_in, tensor.fan_density)
+
+    def weights(self, tensor: RandomTensor, generations: Generations | None) -> FloatArray:
+        """Every weight in the generation given for it (of the tensor's shape; None: all 0)."""
+        weights = self.initial(tensor)
+        if generations is not None:
+            later = np.flatnonzero(generations)
+            self.overwrite(weights, tensor, later, generations.reshape(-1)[later])
+        return weights
+
+    def overwrite(
+        self,
+        weights: FloatArray,
+        tensor: RandomTensor,
+        indices: npt.NDArray[np.int64],
+        generations: Generations,
+    ) -> None:
+        """Set, in place, the weights at flat `indices` to their values of `generations` (one each)."""
+        flat = weights.reshape(-1)
+        # Sorting once visits each generation's indices without scanning them all for every one.
+        order = np.argsort(generations, kind="stable")
+        present, starts = np.unique(generations[order], return_index=True)
+        for generation, where in zip(present, np.split(indices[order], starts[1:]), strict=False):
+            flat[where] = self.redrawn(tensor, int(generation), where)
+
+    def _stream(self, tensor: RandomTensor, generation: int) -> Stream:
+        return Stream(self.seed, tensor.name, "weight", generation)

@@ -1,0 +1,93 @@
+"""Putting slots into modules and taking them out again: the inverse restores what was there.
+
+torch's own removal re-registers a parameter at the end of its module; `detach_slot` also puts the
+parameters back into their old order, so `state_dict` keys come as before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn.utils import parametrize
+
+from tombola.errors import ArgumentError
+from tombola.source.slot import Slot
+
+
+@dataclass(frozen=True)
+class Place:
+    """An attribute of a module that holds a parameter, and the order of its module's parameters."""
+
+    module: nn.Module
+    attribute: str
+    order: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Found:
+    """A parameter of a model: its first dotted name and every place that holds it (ties)."""
+
+    name: str
+    parameter: nn.Parameter
+    places: tuple[Place, ...]
+
+
+def find_parameters(model: nn.Module) -> list[Found]:
+    """Every parameter of `model` once, in order of first appearance.
+
+    Raises ArgumentError for parameters that cannot be drawn: uninitialised (lazy) ones, other types
+    than float32, and those under a parametrization already.
+    """
+    names: dict[int, str] = {}
+    places: dict[int, list[Place]] = {}
+    parameters: dict[int, nn.Parameter] = {}
+    for name, parameter, place in _walk(model):
+        names.setdefault(id(parameter), name)
+        places.setdefault(id(parameter), []).append(place)
+        parameters[id(parameter)] = parameter
+    return [Found(names[key], parameters[key], tuple(places[key])) for key in names]
+
+
+def attach_slot(found: Found, slot: Slot) -> None:
+    """Put one slot at every place of a parameter; the parameter itself stays the same object."""
+    for place in found.places:
+        # unsafe only skips a trial forward: a slot keeps shape and type.
+        parametrize.register_parametrization(place.module, place.attribute, slot, unsafe=True)
+
+
+def detach_slot(found: Found) -> None:
+    """Take the slot out at every place, leaving the weight in use in the same Parameter object."""
+    for place in found.places:
+        parametrize.remove_parametrizations(place.module, place.attribute, leave_parametrized=True)
+        parameters = place.module._parameters
+        for attribute in place.order:
+            if attribute in parameters:
+                parameters[attribute] = parameters.pop(attribute)
+
+
+def _walk(model: nn.Module) -> Iterator[tuple[str, nn.Parameter, Place]]:
+    for prefix, module in model.named_modules():
+        if isinstance(module, parametrize.ParametrizationList):
+            raise ArgumentError(
+                f"module {prefix.partition('.parametrizations')[0]!r} is parametrized already "
+                "(another Source, or weight_norm and the like): detach or remove that first"
+            )
+        order = tuple(module._parameters)
+        for attribute, parameter in module._parameters.items():
+            if parameter is not None:
+                name = f"{prefix}.{attribute}" if prefix else attribute
+                _check(name, parameter)
+                yield name, parameter, Place(module, attribute, order)
+
+
+def _check(name: str, parameter: nn.Parameter) -> None:
+    if isinstance(parameter, nn.parameter.UninitializedParameter):
+        raise ArgumentError(f"parameter {name!r} has no shape yet: run the lazy model once on a batch")
+    if parameter.dtype != torch.float32:
+        raise ArgumentError(
+            f"parameter {name!r} must be float32, got {parameter.dtype}: call model.float(), "
+            "and torch.autocast for lower precision"
+        )
