@@ -1,0 +1,20 @@
+"""Scores -> ticket: one method, one short file."""
+
+from typing import TYPE_CHECKING
+
+from tombola._lazy import attributes
+
+if TYPE_CHECKING:
+    from tombola.search.base import Search as Search
+    from tombola.search.edge_popup import EdgePopup as EdgePopup
+    from tombola.search.iterand import IteRand as IteRand
+
+__getattr__, __dir__, __all__ = attributes(
+    __name__,
+    {
+        "EdgePopup": "tombola.search.edge_popup",
+        "IteRand": "tombola.search.iterand",
+        "Search": "tombola.search.base",
+    },
+    globals(),
+)

@@ -1,0 +1,208 @@
+"""Search: the interface of every method that finds a ticket, and its laws.
+
+A search gives each weight of a source a score, keeps the best, and trains the scores alone. Its
+laws, tested on every method in `tests/test_laws.py`: the kept weights lie in S_ER and their counts
+are exact; weights change only by redraw, where pruned and alive; scores change only through the
+optimiser; a saved state resumes exactly; the ticket rebuilds the very weights that the forward pass
+used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator, Mapping
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from tombola.errors import ArgumentError, unknown
+from tombola.mask import Mask
+from tombola.rng import Stream
+from tombola.search.counts import LayerDensity, kept_counts
+from tombola.search.select import Group, Scored
+from tombola.source.init import kaiming_uniform, uniform
+from tombola.source.network import Source
+from tombola.source.plan import Layer
+from tombola.source.recipe import RandomTensor
+from tombola.ticket.ticket import Ticket
+
+SCORE_INITS = ("fan_in", "kaiming_uniform")
+SCOPES = ("layer", "global")
+
+
+class Search:
+    """Edge-popup's scores and thresholds, ready for a method to build on.
+
+    Parameters
+    ----------
+    source : the network to search in, attached.
+    density : fraction kept of all weights, in (0, 1], or {layer name: fraction}; see `kept_counts`.
+    scope : `layer`, one threshold a layer, or `global`, one over all layers with the same total.
+    absolute : rank by |score| instead of score.
+    score_init : `fan_in`, U(-b, b) with b = 1 / √n_in (Ramanujan et al. 2020), or
+        `kaiming_uniform`, b = √(6 / n_in) (paper A's configuration).
+
+    Raises ArgumentError for an option out of range, and when the source is detached or searched
+    already.
+
+    A new method overrides `after_step`, which runs once scores and masks are up to date.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        density: LayerDensity = 0.5,
+        *,
+        scope: str = "layer",
+        absolute: bool = False,
+        score_init: str = "fan_in",
+    ) -> None:
+        if scope not in SCOPES:
+            raise unknown("scope", scope, SCOPES)
+        if score_init not in SCORE_INITS:
+            raise unknown("score init", score_init, SCORE_INITS)
+        source.check_attached("search")
+        counts = kept_counts(source, density)
+        self.source = source
+        self.steps = 0
+        self._settings: dict[str, Any] = {
+            "method": type(self).__name__,
+            "seed": source.seed,
+            "init": source.recipe.init,
+            "source": hashlib.sha256(repr(source.recipe).encode()).hexdigest()[:16],
+            "kept": counts,
+            "scope": scope,
+            "absolute": absolute,
+        }
+        layers = [layer for layer in source.layers if layer.searched]
+        self._scored = self._place_scores(layers, absolute, score_init)
+        self._groups = self._make_groups(layers, counts, scope)
+        self.select()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.mask!r}, {self.steps} steps, {self.source!r})"
+
+    @property
+    def scores(self) -> dict[str, nn.Parameter]:
+        """The trainable scores, {tensor name: Parameter of the tensor's shape}."""
+        return {name: scored.scores for name, scored in self._scored.items()}
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """What an optimiser trains: the scores and nothing else."""
+        return iter(self.scores.values())
+
+    @property
+    def mask(self) -> Mask:
+        """The weights kept by the scores as they are now (tensors that take no part: all)."""
+        for group in self._groups:
+            group.ensure_current()
+        return Mask(
+            {
+                name: self._scored[name].mask.cpu().numpy()
+                if name in self._scored
+                else self.source.mask[name]
+                for name in self.source.names
+            }
+        )
+
+    def select(self) -> None:
+        """Set the masks from the scores as they are now."""
+        for group in self._groups:
+            group.select()
+
+    def step(self) -> None:
+        """To be called after every `optimizer.step()`: selects the masks, then `after_step`.
+
+        Raises ArgumentError once the source is detached, or when a score has become NaN.
+        """
+        self.source.check_attached("step")
+        self.steps += 1
+        self.select()
+        self.after_step()
+
+    def after_step(self) -> None:
+        """What a method does once scores and masks are up to date; nothing here."""
+
+    def pruned(self) -> dict[str, torch.Tensor]:
+        """The weights not kept (boolean tensors of the parameters' shapes), dead ones included."""
+        return {name: ~scored.mask for name, scored in self._scored.items()}
+
+    def ticket(self, metadata: Mapping[str, str] | None = None) -> Ticket:
+        """The subnetwork found, as a seed and a mask, with the normalisation statistics.
+
+        Raises TombolaError if the ticket would not rebuild the weights in use, bit for bit: then
+        something else has written into the model.
+        """
+        self.source.check_unchanged()
+        return Ticket.from_mask(self.source, self.mask, metadata=metadata)
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the search needs to go on exactly, beside the optimiser's own state: tensors,
+        numbers and strings only.
+        """
+        return {
+            "settings": dict(self._settings),
+            "steps": self.steps,
+            "scores": {name: scores.detach().clone() for name, scores in self.scores.items()},
+            "generations": {
+                name: None if array is None else torch.from_numpy(array)
+                for name, array in self.source.generations().items()
+            },
+            "statistics": self.source.statistics_state(),
+        }
+
+    @torch.no_grad()
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from `state_dict()` of a search with the same settings over the same source.
+
+        Raises ArgumentError naming the first setting that differs; nothing is changed then.
+        """
+        for key, mine in self._settings.items():
+            theirs = state["settings"].get(key)
+            if theirs != mine:
+                raise ArgumentError(f"the saved search has {key} = {theirs!r}, this one has {mine!r}")
+        self.source.restore(state["generations"])
+        self.source.load_statistics_state(state["statistics"])
+        for name, scores in self.scores.items():
+            scores.copy_(state["scores"][name])
+        self.steps = int(state["steps"])
+        self.select()
+
+    def _place_scores(self, layers: list[Layer], absolute: bool, score_init: str) -> dict[str, Scored]:
+        names = [tensor.name for layer in layers for tensor in layer.tensors]
+        if any(self.source.slot(name).masking is not None for name in names):
+            raise ArgumentError("the source is searched already: make a Source over another model")
+        placed = {}
+        for layer in layers:
+            for tensor in layer.tensors:
+                scores = torch.from_numpy(initial_scores(self.source, tensor, score_init))
+                scored = Scored(scores.to(self.source.parameter(tensor.name).device), absolute)
+                self.source.slot(tensor.name).masking = placed[tensor.name] = scored
+        return placed
+
+    def _make_groups(self, layers: list[Layer], counts: Mapping[str, int], scope: str) -> list[Group]:
+        slots = {layer.name: [self.source.slot(t.name) for t in layer.tensors] for layer in layers}
+        if scope == "global":
+            groups = [Group([*chain(*slots.values())], sum(counts.values()), "all layers")]
+        else:
+            groups = [Group(slots[name], counts[name], name) for name in slots]
+        for group in groups:
+            group.claim()
+        return groups
+
+
+def initial_scores(source: Source, tensor: RandomTensor, score_init: str) -> np.ndarray:
+    """Scores of one tensor, float32 of its shape, drawn from the source's seed.
+
+    Outside S_ER they are 0: with no gradient either, weight decay and momentum leave them there.
+    """
+    words = Stream(source.seed, tensor.name, "score").words(tensor.size)
+    if score_init == "kaiming_uniform":
+        scores = kaiming_uniform(words, tensor.fan_in)
+    else:
+        scores = uniform(words, tensor.fan_in) * np.float32(1.0 / math.sqrt(tensor.fan_in))
+    return np.where(source.mask[tensor.name], scores.reshape(tensor.shape), np.float32(0.0))

@@ -1,0 +1,75 @@
+"""How many weights of each layer a ticket keeps: the k_l of `method.md`, section 2."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from tombola.errors import ArgumentError
+from tombola.source.density import check_density
+from tombola.source.network import Source
+from tombola.source.plan import Layer
+
+LayerDensity = float | Mapping[str, float]
+
+
+def kept_counts(source: Source, density: LayerDensity) -> dict[str, int]:
+    """{layer name: k_l} for a ticket of `density`, the fraction kept of *all* weights.
+
+    One number thins an Erdős–Rényi source evenly: k_l = round(density / p · alive_l); in a dense
+    source that is round(density · m_l). A mapping gives each searched layer its own:
+    k_l = round(density_l · m_l). Layers that take no part keep every weight.
+
+    Raises ArgumentError for a density out of range or above the source's, for one that keeps no
+    weight in a layer, and for a mapping that does not name exactly the searched layers.
+    """
+    searched = [layer for layer in source.layers if layer.searched]
+    if isinstance(density, Mapping):
+        return {layer.name: _explicit(source, layer, density) for layer in _matching(searched, density)}
+    check_density(density)
+    if density > source.density:
+        raise ArgumentError(
+            f"ticket density {density:g} is above the source's density {source.density:g}: "
+            "a ticket keeps a part of its source"
+        )
+    return {layer.name: _thinned(source, layer, density) for layer in searched}
+
+
+def _thinned(source: Source, layer: Layer, density: float) -> int:
+    alive = _alive(source, layer)
+    return _at_least_one(round(density / source.density * alive), layer, density, alive)
+
+
+def _explicit(source: Source, layer: Layer, densities: Mapping[str, float]) -> int:
+    density = check_density(densities[layer.name], f"density of {layer.name!r}")
+    alive, keep = _alive(source, layer), round(density * layer.size)
+    if keep > alive:
+        raise ArgumentError(
+            f"layer {layer.name!r}: density {density:g} asks for {keep} weights, but only {alive} of "
+            f"{layer.size} are alive in the source"
+        )
+    return _at_least_one(keep, layer, density, alive)
+
+
+def _matching(searched: list[Layer], densities: Mapping[str, float]) -> list[Layer]:
+    names = [layer.name for layer in searched]
+    for name in [*densities, *names]:
+        if name not in densities:
+            raise ArgumentError(f"density names no value for layer {name!r}")
+        if name not in names:
+            raise ArgumentError(f"density names {name!r}, but the layers are: {', '.join(names)}")
+    return searched
+
+
+def _alive(source: Source, layer: Layer) -> int:
+    return sum(int(np.count_nonzero(source.mask[tensor.name])) for tensor in layer.tensors)
+
+
+def _at_least_one(keep: int, layer: Layer, density: float, alive: int) -> int:
+    if keep < 1:
+        raise ArgumentError(
+            f"layer {layer.name!r}: density {density:g} keeps none of its {layer.size} weights "
+            f"({alive} alive)"
+        )
+    return keep
