@@ -1,0 +1,120 @@
+"""The container: bytes <-> named arrays and metadata, as a safetensors file of canonical form.
+
+The header is written here and not by the safetensors library, which orders metadata at random: keys
+sorted, no spaces, ASCII, padded with spaces to a multiple of 8. So equal tickets are equal files.
+Reading validates with the library's own parser.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import safetensors
+
+from tombola.errors import TicketError
+
+FORMAT = "tombola"
+VERSION = "1"
+_DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "U32": np.dtype("<u4"), "U8": np.dtype("u1")}
+_NAMES = {dtype: name for name, dtype in _DTYPES.items()}
+_NO_CHECKSUM = "0" * 64
+
+
+def pack(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> bytes:
+    """The file that holds flat `arrays` (float32, uint32, uint8) and `metadata`, with its checksum."""
+    header: dict[str, Any] = {
+        "__metadata__": {**metadata, "format": FORMAT, "version": VERSION, "checksum": _NO_CHECKSUM}
+    }
+    parts: list[bytes] = []
+    offset = 0
+    for name in sorted(arrays):
+        array = arrays[name].astype(arrays[name].dtype.newbyteorder("<"), copy=False)
+        data = array.tobytes()
+        header[name] = {
+            "dtype": _NAMES[array.dtype],
+            "shape": [array.size],
+            "data_offsets": [offset, offset + len(data)],
+        }
+        parts.append(data)
+        offset += len(data)
+    text = json.dumps(header, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
+    text += b" " * (-len(text) % 8)
+    blank = len(text).to_bytes(8, "little") + text + b"".join(parts)
+    return _seal(blank)
+
+
+def unpack(data: bytes) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """The arrays and metadata of a file written by `pack`.
+
+    Raises TicketError for a file that is foreign, truncated, damaged or of another version.
+    """
+    metadata = _read_metadata(data)
+    if metadata.get("version") != VERSION:
+        raise TicketError(
+            f"the ticket is of format version {metadata.get('version')!r}, this tombola reads {VERSION!r}"
+        )
+    if not _checksum_holds(data, metadata.get("checksum", "")):
+        raise TicketError("the ticket is damaged: its checksum does not match its bytes")
+    try:
+        found: list[tuple[str, dict[str, Any]]]
+        found = safetensors.deserialize(data)  # type: ignore[no-untyped-call]
+    except safetensors.SafetensorError as error:
+        raise TicketError(f"the ticket is damaged: {error}") from None
+    return {name: _array(name, view) for name, view in found}, metadata
+
+
+def _read_metadata(data: bytes) -> dict[str, str]:
+    length = int.from_bytes(data[:8], "little")
+    if len(data) < 8 or length > len(data) - 8:
+        raise TicketError(f"not a Tombola ticket, or truncated: {len(data)} bytes without a whole header")
+    try:
+        header = json.loads(data[8 : 8 + length], object_pairs_hook=_without_repeats)
+        metadata = header["__metadata__"]
+        if metadata["format"] != FORMAT or not all(isinstance(text, str) for text in metadata.values()):
+            raise KeyError("format")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise TicketError("not a Tombola ticket: its header names no format 'tombola'") from None
+    return dict(metadata)
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    names = [name for name, _ in pairs]
+    if len(set(names)) < len(names):
+        raise TicketError("the ticket is damaged: its header names something twice")
+    return dict(pairs)
+
+
+def _array(name: str, view: Mapping[str, Any]) -> np.ndarray:
+    if view["dtype"] not in _DTYPES or len(view["shape"]) != 1:
+        raise TicketError(
+            f"the ticket's array {name!r} must be a flat {'/'.join(_DTYPES)}, "
+            f"got {view['dtype']} of shape {tuple(view['shape'])}"
+        )
+    data: bytes = bytes(view["data"])
+    return np.frombuffer(data, dtype=_DTYPES[view["dtype"]])
+
+
+def _seal(blank: bytes) -> bytes:
+    """Put the SHA-256 of the file with a checksum of zeros in that checksum's place."""
+    at = _checksum_position(blank, _NO_CHECKSUM)
+    digest = hashlib.sha256(blank).hexdigest().encode()
+    return blank[:at] + digest + blank[at + 64 :]
+
+
+def _checksum_holds(data: bytes, checksum: str) -> bool:
+    try:
+        at = _checksum_position(data, checksum)
+    except ValueError:
+        return False
+    blank = data[:at] + _NO_CHECKSUM.encode() + data[at + 64 :]
+    return len(checksum) == 64 and hashlib.sha256(blank).hexdigest() == checksum
+
+
+def _checksum_position(data: bytes, checksum: str) -> int:
+    # Canonical headers sort "__metadata__" first and "checksum" first in it: no other text that
+    # looks the same can stand before.
+    return data.index(b'"checksum":"' + checksum.encode() + b'"') + len(b'"checksum":"')

@@ -1,0 +1,70 @@
+"""Whether masks and generations that a user brings fit a source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from tombola.errors import ArgumentError
+from tombola.mask import Mask
+from tombola.source.init import FloatArray
+from tombola.source.recipe import Generations, Recipe
+
+
+class RandomNetwork(Protocol):
+    """What a ticket needs of a source (`tombola.Source` is one)."""
+
+    recipe: Recipe
+    mask: Mask
+
+    def generations(self) -> dict[str, Generations | None]:
+        """The generation of every weight."""
+        ...
+
+    def statistics(self) -> dict[str, FloatArray]:
+        """The running statistics of the normalisation layers."""
+        ...
+
+
+def fit_mask(source: RandomNetwork, mask: Mask) -> Mask:
+    """`mask` in the source's order.
+
+    Raises ArgumentError where names or shapes differ, or the mask leaves S_ER.
+    """
+    shapes = {tensor.name: tensor.shape for tensor in source.recipe.tensors}
+    _check_names("mask", mask, shapes)
+    for name, shape in shapes.items():
+        if name not in mask or mask[name].shape != shape:
+            came = f"shape {mask[name].shape}" if name in mask else "nothing"
+            raise ArgumentError(f"mask {name!r}: expected shape {shape}, got {came}")
+        outside = int(np.count_nonzero(mask[name] & ~source.mask[name]))
+        if outside:
+            raise ArgumentError(f"mask {name!r} keeps {outside} weights outside of the source network")
+    return Mask({name: mask[name] for name in shapes})
+
+
+def fit_generations(
+    source: RandomNetwork, generations: Mapping[str, npt.ArrayLike]
+) -> dict[str, Generations | None]:
+    """Generations as int32 arrays. Raises ArgumentError for names, shapes or values that do not fit."""
+    shapes = {tensor.name: tensor.shape for tensor in source.recipe.tensors}
+    _check_names("generations", generations, shapes)
+    checked: dict[str, Generations | None] = {}
+    for name, values in generations.items():
+        array = np.asarray(values)
+        if array.shape != shapes[name] or array.dtype.kind not in "iu" or (array < 0).any():
+            raise ArgumentError(
+                f"generations {name!r}: expected integers >= 0 of shape {shapes[name]}, "
+                f"got {array.dtype} of shape {array.shape}"
+            )
+        checked[name] = array.astype(np.int32)
+    return checked
+
+
+def _check_names(what: str, given: Iterable[str], known: Mapping[str, object]) -> None:
+    for name in given:
+        if name not in known:
+            raise ArgumentError(f"{what} names {name!r}, which the source does not have")

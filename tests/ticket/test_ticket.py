@@ -1,0 +1,242 @@
+"""Ticket: making, loading, applying, verifying; what it says of itself and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import tombola
+from builders import CASES, LayerNormMLP, conv_batch_norm, make_optimizer, train
+from tombola import ArgumentError, Source, Ticket, TicketError
+from tombola.ticket.container import pack, unpack
+
+
+@pytest.fixture(scope="module")
+def ticket() -> Ticket:
+    """An IteRand ticket with several generations, statistics and an ER source."""
+    model = conv_batch_norm()
+    search = tombola.IteRand(Source(model, seed=1, density=0.7), 0.4, period=1, rate=0.3)
+    train(CASES["conv"], model, search, make_optimizer(search), range(4))
+    return search.ticket({"dataset": "none"})
+
+
+@pytest.fixture(scope="module")
+def file(ticket: Ticket, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    path = tmp_path_factory.mktemp("ticket") / "a.tombola"
+    ticket.save(path)
+    return path.read_bytes()
+
+
+def load(data: bytes, folder: Path) -> Ticket:
+    (folder / "b.tombola").write_bytes(data)
+    return Ticket.load(folder / "b.tombola")
+
+
+def test_what_it_says_of_itself(ticket: Ticket, file: bytes) -> None:
+    assert ticket.seed == 1
+    assert ticket.nbytes == len(file)
+    assert ticket.density == ticket.mask.kept / ticket.mask.total
+    assert ticket.bits_per_weight == 8 * len(file) / ticket.mask.total
+    assert ticket.metadata == {"dataset": "none"}
+    assert set(ticket.statistics) == {f"{n}.running_{k}" for n in "14" for k in ("mean", "var")}
+    # The last round's are all pruned: nothing has selected since.
+    assert {g for values in ticket.generations.values() for g in values.tolist()} == {0, 1, 2, 3}
+    assert repr(ticket).startswith("Ticket(seed=1, 768 weights, density 0.39")
+
+
+def test_weights_are_zero_where_pruned_and_never_elsewhere(ticket: Ticket) -> None:
+    for name, values in ticket.weights().items():
+        assert values.dtype == np.float32
+        assert np.array_equal(values != 0, ticket.mask[name])
+
+
+def test_digest_is_the_documented_hash() -> None:
+    import hashlib
+
+    model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+    ticket = tombola.EdgePopup(Source(model), 0.5).ticket()
+    digest = hashlib.sha256()
+    for name, values in (
+        ("0.weight", ticket.weights()["0.weight"]),
+        ("0.bias", np.zeros(3)),
+        ("1.weight", np.ones(3)),
+        ("1.bias", np.zeros(3)),
+        ("1.running_mean", np.zeros(3)),
+        ("1.running_var", np.ones(3)),
+    ):
+        for text in (name.encode(), ",".join(map(str, values.shape)).encode()):
+            digest.update(len(text).to_bytes(8, "little") + text)
+        digest.update(values.astype("<f4").tobytes())
+    assert ticket.digest == digest.hexdigest()
+
+
+def test_verify(ticket: Ticket) -> None:
+    ticket.verify()
+    ticket.verify(ticket.digest)
+    ticket.verify(ticket.digest.upper())
+    with pytest.raises(TicketError, match=f"has digest {ticket.digest}, but the expected one is 00"):
+        ticket.verify("00")
+
+
+def test_verify_notices_another_network_behind_a_right_checksum(file: bytes, tmp_path: Path) -> None:
+    arrays, metadata = unpack(file)
+    recipe = json.loads(metadata["recipe"])
+    recipe["fixed"][0][2] = 0.5
+    forged = pack(arrays, {**metadata, "recipe": json.dumps(recipe)})
+    with pytest.raises(TicketError, match="but the stored one is"):
+        load(forged, tmp_path).verify()
+
+
+def test_apply_names_the_first_tensor_that_differs(ticket: Ticket) -> None:
+    other = conv_batch_norm()
+    assert isinstance(other, nn.Sequential)
+    other[3] = nn.Conv2d(8, 7, 3, stride=2)
+    before = [p.detach().clone() for p in other.parameters()]
+    with pytest.raises(
+        TicketError,
+        match=r"'3.weight' has shape \(7, 8, 3, 3\) in the model and \(6, 8, 3, 3\) in the ticket",
+    ):
+        ticket.apply(other)
+    assert all(torch.equal(p, q) for p, q in zip(other.parameters(), before, strict=True))
+
+
+def test_apply_refuses_missing_and_additional_tensors(ticket: Ticket) -> None:
+    with pytest.raises(
+        TicketError, match=r"'fc1.weight' has shape \(24, 12\), the ticket has no such tensor"
+    ):
+        ticket.apply(LayerNormMLP())
+    smaller = conv_batch_norm()
+    assert isinstance(smaller, nn.Sequential)
+    with pytest.raises(TicketError, match=r"has parameter '6.weight' of shape \(5, 24\), the model has no"):
+        ticket.apply(smaller[:6])
+    smaller[4] = nn.BatchNorm2d(6, track_running_stats=False)
+    with pytest.raises(TicketError, match="it has statistic '4[.]running_mean' of shape"):
+        ticket.apply(smaller)
+
+
+def test_apply_wants_a_plain_model(ticket: Ticket) -> None:
+    model = conv_batch_norm()
+    Source(model)
+    with pytest.raises(TicketError, match="has a Source attached: apply a ticket to a plain model"):
+        ticket.apply(model)
+
+
+def test_from_mask_takes_any_mask_of_the_source() -> None:
+    source = Source(LayerNormMLP(), seed=9)
+    mask = {name: np.ones(shape, dtype=bool) for name, shape in source.shapes.items()}
+    mask["fc2.weight"][0] = False
+    ticket = Ticket.from_mask(source, mask)
+    expected = source.weights()
+    expected["fc2.weight"][0] = 0
+    assert all(np.array_equal(values, expected[name]) for name, values in ticket.weights().items())
+
+
+def test_from_mask_takes_generations() -> None:
+    source = Source(LayerNormMLP(), seed=9)
+    ones = {name: np.full(shape, 3) for name, shape in source.shapes.items()}
+    ticket = Ticket.from_mask(source, source.mask, {"fc1.weight": ones["fc1.weight"]})
+    source.restore({"fc1.weight": ones["fc1.weight"].astype(np.int32), "fc2.weight": None})
+    assert all(np.array_equal(values, source.weights()[name]) for name, values in ticket.weights().items())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"mask": {"fc3.weight": [True]}}, "mask names 'fc3.weight', which the source does not have"),
+        ({"mask": {}}, r"mask 'fc1.weight': expected shape \(24, 12\), got nothing"),
+        ({"mask": {"fc1.weight": [[True]]}}, r"expected shape \(24, 12\), got shape \(1, 1\)"),
+        ({"mask": "all"}, r"mask 'fc1.weight' keeps \d+ weights outside of the source"),
+        ({"generations": {"x": [1]}}, "generations names 'x', which the source does not have"),
+        ({"generations": {"fc1.weight": [1]}}, r"expected integers >= 0 of shape \(24, 12\), got int64"),
+        ({"generations": {"fc1.weight": np.full((24, 12), -1)}}, "expected integers >= 0"),
+        ({"metadata": {"a": 1}}, "metadata must map strings to strings, got 'a': 1"),
+    ],
+)
+def test_from_mask_refuses_what_does_not_fit(arguments: dict[str, Any], message: str) -> None:
+    source = Source(LayerNormMLP(), density=0.5)
+    whole = {name: np.ones(shape, dtype=bool) for name, shape in source.shapes.items()}
+    given = {"mask": source.mask, **arguments}
+    if given["mask"] == "all":
+        given["mask"] = whole
+    with pytest.raises(ArgumentError, match=message):
+        Ticket.from_mask(source, **given)
+
+
+def _set(key: str, value: Any) -> Callable[[dict[str, Any]], None]:
+    return lambda recipe: recipe.update({key: value})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (_set("init", "normal"), "init 'normal' or seed 1 is not known"),
+        (_set("seed", str(1 << 64)), "is not known"),
+        (_set("seed", "one"), "recipe cannot be read"),
+        (_set("tensors", [["a", [3], 1], ["a", [3], 1]]), "names a tensor twice"),
+        (_set("tensors", [["a", [1 << 20, 1 << 20], 1]]), "more than the limit"),
+        (_set("tensors", [["a", [-1], 1]]), r"the shape \[-1\]"),
+        (_set("tensors", [["a", [True], 1]]), r"the shape \[True\]"),
+        (_set("tensors", [["a", [3], 0]]), "has fan-in 0"),
+        (_set("tensors", [["a", [3], float("inf")]]), "the number inf"),
+        (_set("tensors", [["a", [3], 1, 2.0, 1]]), "fan density 2.0"),
+        (_set("tensors", [["a", [3], 1, 1.0, -1]]), "-1 alive words"),
+        (_set("tensors", [[1, [3], 1]]), "the name 1"),
+        (_set("tensors", [["a"]]), "recipe cannot be read"),
+        (_set("tensors", 3), "recipe cannot be read"),
+        (_set("statistics", [["1.running_mean", [99]]]), "its recipe names others"),
+        (lambda recipe: recipe.pop("fixed"), "recipe cannot be read"),
+    ],
+)
+def test_recipes_that_cannot_be(
+    change: Callable[[dict[str, Any]], None], message: str, file: bytes, tmp_path: Path
+) -> None:
+    arrays, metadata = unpack(file)
+    recipe = json.loads(metadata["recipe"])
+    change(recipe)
+    with pytest.raises(TicketError, match=message):
+        load(pack(arrays, {**metadata, "recipe": json.dumps(recipe)}), tmp_path)
+
+
+def test_statistics_must_be_finite(file: bytes, tmp_path: Path) -> None:
+    arrays, metadata = unpack(file)
+    bad = arrays["statistics"].copy()
+    bad[0] = np.nan
+    with pytest.raises(TicketError, match="statistics that are not finite"):
+        load(pack({**arrays, "statistics": bad}, metadata), tmp_path)
+
+
+def test_errors_name_the_file(tmp_path: Path) -> None:
+    with pytest.raises(TicketError, match=r"b\.tombola: not a Tombola ticket"):
+        load(b"nothing", tmp_path)
+    with pytest.raises(FileNotFoundError):
+        Ticket.load(tmp_path / "none.tombola")
+
+
+def test_reading_needs_no_torch(file: bytes, tmp_path: Path) -> None:
+    (tmp_path / "a.tombola").write_bytes(file)
+    code = f"""
+import sys
+sys.modules["torch"] = None  # any import of torch fails
+from tombola.ticket import Ticket
+import tombola
+ticket = tombola.Ticket.load({str(tmp_path / "a.tombola")!r})
+ticket.verify()
+assert ticket.weights()["0.weight"].shape == (8, 3, 3, 3)
+for use in (lambda: tombola.Source, lambda: ticket.apply(None)):
+    try:
+        use()
+    except tombola.TombolaError as error:
+        print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("pip install 'tombola[torch]'") == 2
