@@ -44,4 +44,4 @@ test: env
 	$(BIN)/pytest -n 2
 
 bench: env
-	@for script in benchmarks/*.py; do echo "--- $$script"; $(BIN)/python $$script || exit 1; done
+	@for script in benchmarks/[!_]*.py; do echo "--- $$script"; $(BIN)/python $$script || exit 1; done

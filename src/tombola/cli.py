@@ -1,0 +1,254 @@
+"""The command `tombola`: one function per subcommand.
+
+torch is imported by the commands that need it, so help and reading a ticket start quickly.
+Results go to standard output, progress and errors to standard error. Exit status: 0 done, 1 a check
+failed, 2 bad usage or input, 3 a fault of the environment, 75 or 130 stopped by a signal after a
+checkpoint.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import ArgumentParser
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from tombola.cli_output import mute, one_line, open_streams, print_json, print_result, print_ticket
+from tombola.errors import TicketError, TombolaError, missing_extra
+from tombola.experiments.config import Device, Precision, RunConfig, SearchConfig, TrainConfig
+from tombola.experiments.interrupt import Interrupted
+from tombola.ticket import Ticket
+
+FAILED, BAD_INPUT, FAULT, INTERRUPTED, UNEXPECTED = 1, 2, 3, 130, -1
+
+TicketPath = Annotated[Path, tyro.conf.Positional]
+Json = Annotated[bool, tyro.conf.FlagCreatePairsOff]
+
+
+def search(run: SearchConfig, config: Path | None = None, json: Json = False) -> int:
+    """Find a strong ticket: train scores over frozen random weights, keep the best, save the ticket.
+
+    Args:
+        run: The run.
+        config: A config.toml to take all options from; those given here count more.
+        json: Print the result as JSON.
+    """
+    del config  # read before the other options are, see _with_defaults
+    return _run(run, json)
+
+
+def train(run: TrainConfig, config: Path | None = None, json: Json = False) -> int:
+    """Train the weights of the same network in the ordinary way: the baseline.
+
+    Args:
+        run: The run.
+        config: A config.toml to take all options from; those given here count more.
+        json: Print the result as JSON.
+    """
+    del config  # read before the other options are, see _with_defaults
+    return _run(run, json)
+
+
+def evaluate(
+    ticket: TicketPath,
+    data: str | None = None,
+    data_dir: Path | None = None,
+    model: str | None = None,
+    width: float | None = None,
+    precision: Precision = "auto",
+    device: Device = "auto",
+    json: Json = False,
+) -> int:
+    """Rebuild a ticket's network and measure it on a test set.
+
+    Args:
+        ticket: The ticket file.
+        data: Data set; None: the one that the ticket was found on.
+        data_dir: Folder with train.parquet, or its parent.
+        model: Architecture; None: the ticket's. One of your own, module:function, must be named here,
+            for a ticket is never followed to code.
+        width: Width of the architecture; None: the ticket's.
+        precision: Arithmetic of the layers; auto: the one that the ticket was found with.
+        device: Where to compute; auto: a GPU if there is one.
+        json: Print the result as JSON.
+    """
+    loaded = Ticket.load(ticket)
+    with _torch_needed("evaluating"):
+        from tombola.experiments.measure import measure
+    result = measure(
+        loaded,
+        data=data,
+        data_dir=data_dir,
+        model=model,
+        width=width,
+        precision=precision,
+        device=device,
+    )
+    print_json(result) if json else print_result(result)
+    return 0
+
+
+def inspect(ticket: TicketPath, json: Json = False) -> int:
+    """Show what a ticket holds: tensors, densities, size, metadata. Needs no torch.
+
+    Args:
+        ticket: The ticket file.
+        json: Print as JSON.
+    """
+    print_ticket(Ticket.load(ticket), as_json=json)
+    return 0
+
+
+def verify(ticket: TicketPath, digest: str | None = None, json: Json = False) -> int:
+    """Rebuild a ticket's network and compare its digest. Exit status 1 if anything is wrong.
+
+    Args:
+        ticket: The ticket file.
+        digest: Digest received over a trusted channel, to compare with as well.
+        json: Print as JSON.
+    """
+    try:
+        loaded = Ticket.load(ticket)
+        loaded.verify(digest)
+    except TicketError as error:
+        if json:
+            print_json({"verified": False, "error": str(error)})
+        _complain(error)
+        return FAILED
+    if json:
+        print_json({"verified": True, "digest": loaded.digest})
+    else:
+        print_result({"verified": str(ticket), "digest": loaded.digest})
+    return 0
+
+
+def report(runs: Annotated[tuple[Path, ...], tyro.conf.Positional], png: Path, json: Json = False) -> int:
+    """Draw the accuracies of runs over their epochs, and some of the first run's answers.
+
+    Args:
+        runs: Folders of runs.
+        png: The picture to write.
+        json: Print the result as JSON.
+    """
+    from tombola.report.picture import draw
+
+    draw(runs, png)
+    result = {"picture": str(png)}
+    print_json(result) if json else print_result(result)
+    return 0
+
+
+COMMANDS: dict[str, Callable[..., int]] = {
+    "search": search,
+    "train": train,
+    "evaluate": evaluate,
+    "inspect": inspect,
+    "verify": verify,
+    "report": report,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit status; never lets a traceback out.
+
+    With TOMBOLA_TRACEBACK set, an unexpected error is raised as it is.
+    """
+    open_streams()
+    try:
+        status = _dispatch(list(sys.argv[1:] if arguments is None else arguments))
+        sys.stdout.flush()  # a full disk shows here, not when the interpreter ends
+        return status
+    except BrokenPipeError:
+        mute()  # `| head` has seen enough
+        return FAULT
+    except (Exception, KeyboardInterrupt) as error:
+        status, message = _explain(error)
+        if status == UNEXPECTED and os.environ.get("TOMBOLA_TRACEBACK"):
+            raise
+        if isinstance(error, OSError):
+            mute()
+        _complain(message)
+        return FAULT if status == UNEXPECTED else status
+
+
+def _explain(error: BaseException) -> tuple[int, str]:
+    """The exit status and the one line that an error comes to."""
+    match error:
+        case TombolaError():
+            return BAD_INPUT, str(error)
+        case OSError():
+            given = isinstance(error, (FileNotFoundError, IsADirectoryError, NotADirectoryError))
+            where = f"{error.filename}: " if error.filename else ""
+            return (
+                BAD_INPUT if given else FAULT,
+                f"{where}{error.strerror or str(error) or type(error).__name__}",
+            )
+        case Interrupted():
+            return error.status, str(error)
+        case KeyboardInterrupt():
+            return INTERRUPTED, "interrupted"
+    first = (str(error).strip() or "no message").splitlines()[0]
+    return UNEXPECTED, f"{type(error).__name__}: {first} (TOMBOLA_TRACEBACK=1 shows where)"
+
+
+def _dispatch(arguments: list[str]) -> int:
+    status: int = tyro.extras.subcommand_cli_from_dict(
+        _with_defaults(arguments),
+        prog="tombola",
+        description="A neural network out of a seed and a mask: strong lottery tickets, found and verified.",
+        args=arguments,
+        config=(tyro.conf.OmitArgPrefixes,),
+    )
+    return status
+
+
+def _with_defaults(arguments: list[str]) -> dict[str, Callable[..., int]]:
+    """The commands, with the options of a `--config` file, or of the run that `--resume` goes on with,
+    in the place of their defaults.
+    """
+    options = ArgumentParser(add_help=False, allow_abbrev=False)
+    options.add_argument("command", nargs="?")
+    for name in ("--config", "--out"):
+        options.add_argument(name, type=Path, nargs="?")  # one without a value is left to the parser proper
+    options.add_argument("--resume", action="store_true")
+    known, _ = options.parse_known_args(arguments)
+    file = known.config
+    if file is None and known.resume and known.out is not None and (known.out / "config.toml").exists():
+        file = known.out / "config.toml"
+    kinds: dict[str, type[RunConfig]] = {"search": SearchConfig, "train": TrainConfig}
+    if file is None or known.command not in kinds:
+        return COMMANDS
+    run = kinds[known.command].from_toml(file)
+    return {**COMMANDS, known.command: partial(COMMANDS[known.command], run=run)}
+
+
+@contextmanager
+def _torch_needed(what: str) -> Iterator[None]:
+    """Import torch and what needs it in here: a missing package becomes a word on what to install."""
+    # Threads that wait for each other spin by default. Where the cores are shared, with another run or
+    # by a container's quota, that was measured to cost a factor of 20; read when torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name and error.name.partition(".")[0] == "tombola":
+            raise
+        raise missing_extra(what, "torch") from None
+
+
+def _run(config: RunConfig, json: bool) -> int:
+    with _torch_needed("searching and training"):
+        from tombola.experiments.run import run
+    outcome = run(config)
+    print_json(outcome.result) if json else print_result({**outcome.result, "folder": str(outcome.folder)})
+    return 0
+
+
+def _complain(error: object) -> None:
+    print(f"tombola: {one_line(str(error))}", file=sys.stderr)  # noqa: T201

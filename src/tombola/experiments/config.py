@@ -1,0 +1,217 @@
+"""The configuration of a run, declared once: flags, help and files follow from these dataclasses.
+
+No torch here, so that `tombola --help` need not wait for it.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from types import UnionType
+from typing import Any, ClassVar, Literal, Self, get_args, get_origin, get_type_hints
+
+from tombola.errors import ArgumentError, RunError, unknown
+
+# What says where a run reads and writes, but not what it computes.
+_PLACES = ("data_dir", "out", "resume")
+_NONE = "none"  # TOML has no word for None
+_WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", Path: "a path"}
+
+Precision = Literal["auto", "float32", "bfloat16"]
+Device = Literal["auto", "cpu", "cuda"]
+METHODS = ("iterand", "edge-popup")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """What every run has: data, model, optimiser, machine."""
+
+    command: ClassVar[str] = "run"
+    data: str = "digits"
+    """Data set: digits, cifar10, cifar100, or the path of a folder of parquet files."""
+    data_dir: Path | None = None
+    """Folder with train.parquet, or its parent; None: $TOMBOLA_DATA, then the Hugging Face hub."""
+    model: str = "conv2"
+    """Architecture: mlp, lenet-300-100, conv2 … conv8, vgg16, vgg19, resnet18 … resnet101, or
+    package.module:function, called with width=, in_channels=, classes=."""
+    width: float = 1.0
+    """Factor on the channels and hidden layers of the model."""
+    seed: int = 0
+    """Seed of everything drawn: weights, scores, redraws, data order, augmentation, validation split."""
+    epochs: int = 15
+    """Passes over the training data."""
+    batch_size: int = 64
+    """Examples a step."""
+    lr: float = 0.3
+    """Peak learning rate; it falls to 0 along a cosine."""
+    warmup: float = 0.0
+    """Epochs over which the learning rate rises from 0 to its peak first."""
+    momentum: float = 0.9
+    """Momentum of SGD."""
+    weight_decay: float = 1e-4
+    """Weight decay of SGD."""
+    init: str = "signed_constant"
+    """Distribution of the weights: signed_constant, kaiming_uniform, kaiming_normal, uniform."""
+    validation: float = 0.1
+    """Fraction of the training data held out to choose the best epoch; 0: the last epoch is taken."""
+    augment: bool = True
+    """Pad, crop and flip the training images as the data set's customs are."""
+    precision: Precision = "auto"
+    """Arithmetic of the layers; auto: bfloat16 where the processor has it natively."""
+    device: Device = "auto"
+    """Where to compute; auto: a GPU if there is one."""
+    threads: int | None = None
+    """Threads on a CPU; None: as many as torch takes."""
+    deterministic: bool = False
+    """On a GPU, use deterministic kernels alone, so that the same run gives the same bytes."""
+    out: Path | None = None
+    """Folder of the run's records; None: the first free runs/NAME-N."""
+    resume: bool = False
+    """Go on from the checkpoint in --out, with its options; start afresh where there is none."""
+
+    def check(self) -> None:
+        """Raise ArgumentError for a value that no run can have."""
+        _at_least("epochs", self.epochs, 1)
+        _at_least("batch_size", self.batch_size, 1)
+        _at_least("warmup", self.warmup, 0)
+        _at_least("momentum", self.momentum, 0)
+        _at_least("weight_decay", self.weight_decay, 0)
+        if self.threads is not None:
+            _at_least("threads", self.threads, 1)
+        if not 0 < self.lr < float("inf"):
+            raise ArgumentError(f"lr must be a finite number greater than 0, got {self.lr!r}")
+        if self.warmup > self.epochs:
+            raise ArgumentError(f"warmup must be at most epochs, {self.epochs}, got {self.warmup!r}")
+        for name, choice, known in (
+            ("precision", self.precision, Precision),
+            ("device", self.device, Device),
+        ):
+            if choice not in get_args(known):
+                raise unknown(name, choice, get_args(known))
+        if self.resume and self.out is None:
+            raise ArgumentError("--resume needs --out, the folder of the run to go on with")
+
+    def settings(self) -> dict[str, Any]:
+        """What decides the result: every field but the places where a run reads and writes."""
+        return {name: value for name, value in asdict(self).items() if name not in _PLACES}
+
+    def to_toml(self) -> str:
+        """The file that `from_toml` reads: the settings, and the data folder if one was given."""
+        import tomli_w
+
+        settings = {name: _NONE if value is None else value for name, value in self.settings().items()}
+        values = {"command": self.command, **settings}
+        if self.data_dir is not None:
+            values["data_dir"] = str(self.data_dir.absolute())
+        return tomli_w.dumps(values)
+
+    @classmethod
+    def from_toml(cls, path: Path) -> Self:
+        """Read a configuration file.
+
+        Raises RunError where it is missing, no TOML or of another command, ArgumentError for an option
+        that is not known or of another type.
+        """
+        try:
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise RunError(f"cannot read the configuration {path}: {error.strerror}") from None
+        except ValueError as error:
+            raise RunError(f"cannot read the configuration {path}: {error}") from None
+        command = values.pop("command", cls.command)
+        if command != cls.command:
+            raise RunError(f"{path} is of tombola {command}, not of tombola {cls.command}")
+        known, types = [field.name for field in fields(cls)], get_type_hints(cls)
+        for name, value in values.items():
+            if name not in known:
+                raise unknown(f"option in {path}:", name, known)
+            try:
+                values[name] = _typed(value, types[name])
+            except TypeError as error:
+                raise ArgumentError(f"option {name!r} in {path} must be {error}, got {value!r}") from None
+        return cls(**values)
+
+    def completed(self, recorded: Self) -> Self:
+        """This configuration with everything left to the machine taken from the recorded one.
+
+        Raises ArgumentError naming what was changed otherwise.
+        """
+        given, kept = self.settings(), recorded.settings()
+        for name in ("precision", "device"):
+            if given[name] == "auto":
+                given[name] = kept[name]
+        if given["threads"] is None:
+            given["threads"] = kept["threads"]
+        changed = [f"{n} was {kept[n]!r}, now {given[n]!r}" for n in kept if given[n] != kept[n]]
+        if changed:
+            raise ArgumentError(f"cannot resume {self.out}: {'; '.join(changed)}")
+        return replace(self, **given, data_dir=self.data_dir or recorded.data_dir)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchConfig(RunConfig):
+    """A search for a strong ticket. The defaults suit the handwritten digits."""
+
+    command: ClassVar[str] = "search"
+    method: str = "iterand"
+    """Search method: iterand or edge-popup."""
+    density: float = 0.5
+    """Fraction of all weights that the ticket keeps."""
+    source_density: float = 1.0
+    """Density of the Erdős–Rényi source network searched in; 1 is a dense one."""
+    rule: str = "uniform"
+    """Layerwise rule of the source's density."""
+    period: int | None = 300
+    """IteRand: steps between redraws of the pruned weights; None: never."""
+    rate: float = 0.1
+    """IteRand: probability with which each pruned weight is redrawn."""
+    scope: Literal["layer", "global"] = "layer"
+    """One threshold for each layer, or one for the whole network."""
+    absolute: bool = False
+    """Rank the weights by |score|."""
+    score_init: Literal["fan_in", "kaiming_uniform"] = "fan_in"
+    """Scores start in U(-b, b) with b = 1/sqrt(fan-in), or b = sqrt(6/fan-in) as in the IteRand paper."""
+    bias: bool = False
+    """Random, prunable biases instead of none."""
+    fan_scaling: bool = False
+    """Scale the weights by 1/sqrt(density), so that the ticket keeps the variance of its signal."""
+
+    def check(self) -> None:
+        """Raise ArgumentError for a value that no search can have."""
+        super().check()
+        if self.method not in METHODS:
+            raise unknown("method", self.method, METHODS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig(RunConfig):
+    """Ordinary training of the weights of the same network: the baseline."""
+
+    command: ClassVar[str] = "train"
+    lr: float = 0.01
+    """Peak learning rate; it falls to 0 along a cosine."""
+    init: str = "kaiming_uniform"
+    """Distribution of the weights before training."""
+
+
+def _at_least(name: str, value: float, least: float) -> None:
+    if not least <= value < float("inf"):
+        raise ArgumentError(f"{name} must be at least {least} and finite, got {value!r}")
+
+
+def _typed(value: Any, hint: Any) -> Any:
+    """A value out of TOML as the type of its field, or TypeError saying what that is."""
+    if isinstance(hint, UnionType):
+        return None if value == _NONE else _typed(value, get_args(hint)[0])
+    if get_origin(hint) is Literal:
+        if value not in get_args(hint):
+            raise TypeError(" or ".join(get_args(hint)))
+        return value
+    if hint is Path and isinstance(value, str):
+        return Path(value)
+    if hint is float and type(value) is int:
+        return float(value)
+    if type(value) is not hint:
+        raise TypeError(_WORDS[hint])
+    return value

@@ -1,0 +1,221 @@
+"""The training loop: epochs of steps, the best epoch by validation, checkpoints that resume exactly."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from tombola.data import Batches, Dataset
+from tombola.errors import ArgumentError, RunError
+from tombola.experiments.config import RunConfig
+from tombola.experiments.display import Display
+from tombola.experiments.evaluation import evaluate
+from tombola.experiments.folder import RunFolder
+from tombola.experiments.interrupt import Interrupt, Interrupted
+from tombola.experiments.learner import Learner
+from tombola.experiments.machine import Machine, random_state, set_random_state
+from tombola.search.schedule import Cosine
+
+# How many steps go by between two looks at the losses on a GPU, which has to be waited for.
+_LOOK_EVERY = 20
+
+
+class Loop:
+    """The state of a run between two steps, and what moves it on.
+
+    `history` holds one row per finished epoch, `best` the learner's state after the epoch that did
+    best on the validation split (greater accuracy, then lower loss; without a split the last epoch).
+    The test split is never looked at here.
+    """
+
+    def __init__(
+        self, config: RunConfig, dataset: Dataset, learner: Learner, machine: Machine, folder: RunFolder
+    ) -> None:
+        self.config, self.dataset, self.learner = config, dataset, learner
+        self.machine, self.folder = machine, folder
+        self.batches = Batches(
+            dataset.train,
+            config.batch_size,
+            mean=dataset.mean,
+            std=dataset.std,
+            device=machine.device,
+            seed=config.seed,
+            augmentation=dataset.augmentation if config.augment else None,
+            shuffle=True,
+            drop_last=len(dataset.train) >= config.batch_size,
+            channels_last=machine.channels_last,
+        )
+        self.optimizer = torch.optim.SGD(
+            learner.parameters(), lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay
+        )
+        steps = len(self.batches)
+        self.schedule = Cosine(config.lr, config.epochs * steps, round(config.warmup * steps))
+        self.epoch = self.step = 0
+        self.history: list[dict[str, Any]] = []
+        self.best: dict[str, Any] = {}
+        self.elapsed = 0.0
+        self._started = time.monotonic()
+        self._losses = torch.zeros(steps, device=machine.device)
+        self._right = torch.zeros((), dtype=torch.int64, device=machine.device)
+
+    def run(self, interrupt: Interrupt) -> None:
+        """Go on to the end of the last epoch.
+
+        Raises RunError when the loss, or what is trained, is no longer a number: the last good
+        checkpoint is then kept. Raises Interrupted on a signal, after a checkpoint.
+        """
+        total = self.config.epochs * len(self.batches)
+        done = self.epoch * len(self.batches) + self.step
+        with Display(self.config.epochs, total, done) as display:
+            while self.epoch < self.config.epochs:
+                self._run_epoch(interrupt, display)
+
+    def seconds(self) -> float:
+        """Wall-clock time of the run so far, over all its processes."""
+        return self.elapsed + time.monotonic() - self._started
+
+    def state_dict(self) -> dict[str, Any]:
+        """All of the loop's state: tensors, numbers and strings only."""
+        return {
+            "epoch": self.epoch,
+            "step": self.step,
+            "history": self.history,
+            "best": self.best,
+            "elapsed": self.seconds(),
+            "losses": self._losses,
+            "right": self._right,
+            "learner": self.learner.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "random": random_state(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from `state_dict()`."""
+        self.epoch, self.step = state["epoch"], state["step"]
+        self.history, self.best, self.elapsed = state["history"], state["best"], state["elapsed"]
+        self._losses.copy_(state["losses"])
+        self._right.copy_(state["right"])
+        self.learner.load_state_dict(state["learner"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        set_random_state(state["random"])
+
+    def _run_epoch(self, interrupt: Interrupt, display: Display) -> None:
+        began, first = time.monotonic(), self.step
+        self.learner.model.train()
+        for x, y in self.batches.epoch(self.epoch, start=self.step):
+            self._train_step(x, y)
+            self.step += 1
+            if self._looks():
+                self._check_losses(self.step)
+                rate = (self.step - first) * self.config.batch_size / (time.monotonic() - began)
+                self._show(display, rate)
+            if interrupt.status is not None and self.step < len(self.batches):
+                self._stop(interrupt.status)
+        self._check_losses(self.step)
+        self._end_epoch(display, (self.step - first) * self.config.batch_size / (time.monotonic() - began))
+        if interrupt.status is not None and self.epoch < self.config.epochs:
+            self._stop(interrupt.status)
+
+    def _train_step(self, x: torch.Tensor, y: torch.Tensor) -> None:
+        self._set_rate()
+        self.optimizer.zero_grad()
+        with self.machine.autocast():
+            logits = self.learner.model(x)
+        loss = F.cross_entropy(logits.float(), y)
+        self._losses[self.step] = loss.detach()
+        self._right += (logits.argmax(1) == y).sum()
+        if self.machine.device == "cpu" and not math.isfinite(loss.item()):
+            self._check_losses(self.step + 1)  # before the optimiser carries it into the scores
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        try:
+            self.learner.step()
+        except ArgumentError as error:
+            self._diverge(f"what is trained is no number any more: {error}", self.step)
+
+    def _end_epoch(self, display: Display, rate: float) -> None:
+        self._check_trained()
+        row = self._measure(rate)
+        self.history.append(row)
+        self.epoch, self.step = self.epoch + 1, 0
+        self._right.zero_()
+        self.folder.save_checkpoint(self.state_dict())
+        self.folder.write_metrics(self.history)
+        left = self.seconds() / self.epoch * (self.config.epochs - self.epoch)
+        display.epoch(row, left)
+
+    def _measure(self, rate: float) -> dict[str, Any]:
+        validation = self.dataset.validation
+        score = (
+            evaluate(self.learner.model, self.dataset, validation, self.machine) if len(validation) else None
+        )
+        row = {
+            "epoch": self.epoch + 1,
+            "loss": float(self._losses[: self.step].mean()),
+            "train_accuracy": self._train_accuracy(),
+            "validation_accuracy": score.accuracy if score else None,
+            "validation_loss": score.loss if score else None,
+            "lr": self.optimizer.param_groups[0]["lr"],
+            "examples_per_second": rate,
+            "seconds": self.seconds(),
+        }
+        rank = [score.accuracy, -score.loss] if score else [float(self.epoch)]
+        if not self.best or rank > self.best["rank"]:
+            self.best = {"epoch": self.epoch + 1, "rank": rank, "learner": self.learner.state_dict()}
+        return row
+
+    def _set_rate(self) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.schedule(self.epoch * len(self.batches) + self.step)
+
+    def _looks(self) -> bool:
+        return self.machine.device == "cpu" or self.step % _LOOK_EVERY == 0
+
+    def _show(self, display: Display, rate: float) -> None:
+        if display.live:
+            display.step(
+                done=self.epoch * len(self.batches) + self.step,
+                epoch=self.epoch + 1,
+                loss=float(self._losses[self.step - 1]),
+                accuracy=self._train_accuracy(),
+                rate=rate,
+            )
+
+    def _train_accuracy(self) -> float:
+        """The fraction of this epoch's examples that were answered rightly when they came."""
+        seen = min(self.step * self.config.batch_size, len(self.dataset.train))
+        return int(self._right) / seen
+
+    def _check_losses(self, steps: int) -> None:
+        bad = torch.nonzero(~torch.isfinite(self._losses[:steps]))
+        if len(bad):
+            step = int(bad[0])
+            self._diverge(f"the loss became {float(self._losses[step])}", step)
+
+    def _check_trained(self) -> None:
+        """No checkpoint may hold what the last step has broken: its loss was still a number."""
+        buffers = (buffer for buffer in self.learner.model.buffers() if buffer.is_floating_point())
+        finite = [torch.isfinite(parameter).all() for parameter in self.learner.parameters()]
+        numbers = [~torch.isnan(buffer).any() for buffer in buffers]
+        if not bool(torch.stack([*finite, *numbers]).all()):
+            self._diverge("what is trained is no number any more", self.step - 1)
+
+    def _diverge(self, what: str, step: int) -> None:
+        kept = "the last good checkpoint is kept" if self.folder.latest.exists() else "no checkpoint yet"
+        raise RunError(
+            f"{what} in epoch {self.epoch + 1}, step {step + 1} ({kept}); "
+            f"a lower lr may help, it was {self.optimizer.param_groups[0]['lr']:.3g}"
+        )
+
+    def _stop(self, status: int) -> None:
+        self._check_trained()
+        self.folder.save_checkpoint(self.state_dict())
+        raise Interrupted(
+            f"interrupted in epoch {self.epoch + 1}, step {self.step}; "
+            f"go on with --resume --out {self.folder.path}",
+            status,
+        )

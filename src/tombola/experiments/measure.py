@@ -1,0 +1,108 @@
+"""A ticket -> its accuracy on a test set: the command `evaluate`."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, get_args
+
+from tombola import data as datasets
+from tombola.data import Dataset
+from tombola.data.registry import NAMES
+from tombola.errors import ArgumentError, TicketError
+from tombola.experiments.config import Device, Precision, RunConfig
+from tombola.experiments.evaluation import evaluate
+from tombola.experiments.machine import Machine, resolve
+from tombola.experiments.run import build_model
+from tombola.ticket import Ticket
+
+
+def measure(
+    ticket: Ticket,
+    *,
+    data: str | None,
+    data_dir: Path | None,
+    model: str | None,
+    width: float | None,
+    precision: Precision,
+    device: Device,
+) -> dict[str, Any]:
+    """Accuracy and loss of the ticket's network on a test split.
+
+    What is not given is taken from the ticket's metadata, and so are the normalisation constants of
+    the data it was found on (where it does not say: those of this data set) and the precision it
+    was found with. Raises ArgumentError where the metadata names no data set or model, or code of its
+    own to import; TicketError where the architecture or the metadata do not fit.
+    """
+    said = ticket.metadata
+    name = data if data is not None else _data_of(said)
+    architecture = model if model is not None else _model_of(said)
+    if precision == "auto":
+        precision = _precision_of(said)
+    machine = Machine.prepare(resolve(RunConfig(data=name, precision=precision, device=device)))
+    dataset = datasets.load(name, data_dir=data_dir, validation=0.0)
+    width = width if width is not None else _numbers(said, "width", 1, (1.0,))[0]
+    network = ticket.apply(build_model(architecture, width, dataset)).to(machine.device)
+    score = evaluate(network, _normalised(dataset, said), dataset.test, machine)
+    return {
+        "test_accuracy": score.accuracy,
+        "test_loss": score.loss,
+        "examples": len(dataset.test),
+        "data": dataset.name,
+        "model": architecture,
+        "density": ticket.density,
+        "ticket_bytes": ticket.nbytes,
+        "precision": machine.precision,
+    }
+
+
+def _data_of(said: dict[str, str]) -> str:
+    if "dataset" not in said:
+        raise ArgumentError("the ticket names no data set: give one with --data")
+    if said["dataset"] not in NAMES:
+        raise ArgumentError(
+            f"the ticket was found on the data in a folder {said['dataset']!r}: give it with --data"
+        )
+    return said["dataset"]
+
+
+def _model_of(said: dict[str, str]) -> str:
+    if "model" not in said:
+        raise ArgumentError("the ticket names no model: give one with --model")
+    if ":" in said["model"]:
+        raise ArgumentError(
+            f"the ticket asks to import {said['model']!r}: name it with --model if you trust that code"
+        )
+    return said["model"]
+
+
+def _precision_of(said: dict[str, str]) -> Precision:
+    """The arithmetic that the ticket was found with, so that the accuracy is the run's own."""
+    try:
+        found = json.loads(said["settings"])["precision"]
+    except (KeyError, ValueError, TypeError):
+        return "auto"
+    return found if found in get_args(Precision) else "auto"
+
+
+def _normalised(dataset: Dataset, said: dict[str, str]) -> Dataset:
+    mean = _numbers(said, "mean", dataset.in_channels, dataset.mean)
+    return replace(dataset, mean=mean, std=_numbers(said, "std", dataset.in_channels, dataset.std))
+
+
+def _numbers(said: dict[str, str], key: str, count: int, otherwise: tuple[float, ...]) -> tuple[float, ...]:
+    """The `count` numbers that the metadata give under `key`, or `otherwise` where they give nothing."""
+    if key not in said:
+        return otherwise
+    try:
+        found = json.loads(said[key])
+        numbers = tuple(float(number) for number in (found if isinstance(found, list) else [found]))
+    except (ValueError, TypeError):
+        numbers = ()
+    least = -math.inf if key == "mean" else 0.0
+    if len(numbers) != count or not all(least < number < math.inf for number in numbers):
+        what = "a number" if count == 1 else f"{count} numbers"
+        raise TicketError(f"the ticket's metadata must give {what} as {key!r}, got {said[key]!r}")
+    return numbers

@@ -1,0 +1,75 @@
+"""The configuration: what it refuses, records and completes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from commands import python
+from tombola.errors import ArgumentError
+from tombola.experiments.config import RunConfig, SearchConfig, TrainConfig
+
+FOLDER = Path("run")
+
+
+@pytest.mark.parametrize("config", [SearchConfig(), TrainConfig(), SearchConfig(period=None, threads=2)])
+def test_what_is_written_is_read(tmp_path: Path, config: RunConfig) -> None:
+    (tmp_path / "c.toml").write_text(config.to_toml())
+    assert type(config).from_toml(tmp_path / "c.toml") == config
+
+
+def test_places_are_no_settings() -> None:
+    places = {"data_dir": Path("/images"), "out": FOLDER, "resume": True}
+    assert SearchConfig(**places).settings() == SearchConfig().settings()  # type: ignore[arg-type]
+    assert not set(places) & set(SearchConfig().settings())
+
+
+def test_the_machines_choices_are_completed_and_the_data_folder_too() -> None:
+    recorded = SearchConfig(precision="bfloat16", device="cpu", threads=3, data_dir=Path("/images"))
+    completed = SearchConfig(out=FOLDER, resume=True).completed(recorded)
+    assert completed == replace(recorded, out=FOLDER, resume=True)
+
+
+def test_a_data_folder_may_move() -> None:
+    """It says where the images are, not what they are."""
+    recorded = SearchConfig(data_dir=Path("/images"))
+    moved = SearchConfig(out=FOLDER, resume=True, data_dir=Path("/elsewhere"))
+    assert moved.completed(recorded).data_dir == Path("/elsewhere")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"precision": "float32"}, {"device": "cuda"}, {"threads": 2}, {"seed": 1}, {"augment": False}],
+)
+def test_every_change_is_named(changed: dict[str, Any]) -> None:
+    recorded = SearchConfig(precision="bfloat16", device="cpu", threads=3)
+    (name, value) = next(iter(changed.items()))
+    with pytest.raises(ArgumentError) as caught:
+        SearchConfig(out=FOLDER, resume=True, **changed).completed(recorded)
+    was = recorded.settings()[name]
+    assert str(caught.value) == f"cannot resume run: {name} was {was!r}, now {value!r}"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"precision": "float16"}, "unknown precision 'float16': did you mean '.*float.*16'"),
+        ({"device": "gpu"}, "unknown device 'gpu'"),
+        ({"epochs": 0}, "epochs must be at least 1"),
+        ({"lr": -1.0}, "lr must be a finite number greater than 0"),
+        ({"momentum": float("inf")}, "momentum must be at least 0 and finite"),
+        ({"resume": True}, "--resume needs --out"),
+    ],
+)
+def test_values_that_no_run_can_have(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(ArgumentError, match=said):
+        RunConfig(**options).check()
+    RunConfig(resume=True, out=FOLDER).check()
+
+
+def test_no_torch_is_needed_to_parse(tmp_path: Path) -> None:
+    code = "import sys, tombola.experiments.config; print('torch' in sys.modules)"
+    assert python(code, cwd=tmp_path).out == "False\n"

@@ -1,0 +1,84 @@
+"""Device, precision and threads: settled once, recorded, and put to work."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from tombola.errors import ArgumentError
+from tombola.experiments import machine
+from tombola.experiments.config import RunConfig
+from tombola.experiments.machine import Machine, random_state, resolve, set_random_state
+
+
+@pytest.fixture(autouse=True)
+def as_before() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_auto_is_settled(monkeypatch: pytest.MonkeyPatch, native: bool) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(machine, "has_bfloat16", lambda device: native and device == "cpu")
+    settled = resolve(RunConfig())
+    assert (settled.device, settled.precision) == ("cpu", "bfloat16" if native else "float32")
+    assert settled.threads == torch.get_num_threads()
+
+
+def test_what_is_given_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "has_bfloat16", lambda _: True)
+    settled = resolve(RunConfig(device="cpu", precision="float32", threads=3))
+    assert (settled.device, settled.precision, settled.threads) == ("cpu", "float32", 3)
+
+
+def test_a_gpu_is_taken_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
+    settled = resolve(RunConfig())
+    assert (settled.device, settled.precision, settled.threads) == ("cuda", "bfloat16", None)
+    assert resolve(RunConfig(device="cpu")).device == "cpu"
+
+
+def test_a_gpu_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ArgumentError, match="torch finds no GPU"):
+        resolve(RunConfig(device="cuda"))
+
+
+@pytest.mark.parametrize("capabilities", [{}, {"avx512_bf16": True}, {"amx_bf16": True}])
+def test_native_bfloat16(monkeypatch: pytest.MonkeyPatch, capabilities: dict[str, bool]) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+    assert machine.has_bfloat16("cpu") is bool(capabilities)
+
+
+def test_threads_and_layout_are_put_to_work() -> None:
+    made = Machine.prepare(RunConfig(device="cpu", precision="float32", threads=2))
+    assert torch.get_num_threads() == 2
+    assert made == Machine("cpu", "float32", channels_last=True)
+    assert Machine.prepare(RunConfig(device="cuda", precision="bfloat16", threads=1)).channels_last
+    assert torch.get_num_threads() == 1
+    assert not Machine.prepare(RunConfig(device="cuda", precision="float32")).channels_last
+
+
+def test_deterministic_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """cuBLAS refuses to work deterministically without a workspace of fixed size."""
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    Machine.prepare(RunConfig(device="cpu", precision="float32"))
+    assert not torch.are_deterministic_algorithms_enabled()
+    Machine.prepare(RunConfig(device="cpu", precision="float32", deterministic=True))
+    assert torch.are_deterministic_algorithms_enabled()
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+
+
+def test_the_state_of_torchs_generators_comes_back() -> None:
+    state = random_state()
+    first = torch.rand(3)
+    set_random_state(state)
+    assert torch.equal(torch.rand(3), first)
+    assert not torch.equal(torch.rand(3), first)

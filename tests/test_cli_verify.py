@@ -1,0 +1,155 @@
+"""`verify` and `inspect`: what a ticket's file says, and that no byte of it can change unseen."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from builders import CASES, make_optimizer, make_search, train
+from commands import finished, refusal, ticket_of, tombola
+from tombola import Source, Ticket, cli
+
+
+@pytest.fixture(scope="module")
+def ticket(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ticket with everything that a file can hold: redrawn weights, statistics, metadata."""
+    case = CASES["conv"]
+    model = case.build()
+    search = make_search("IteRand", Source(model, seed=3))
+    train(case, model, search, make_optimizer(search), range(4))
+    path = tmp_path_factory.mktemp("tickets") / "t.tombola"
+    made = search.ticket({"name": "höhe", "note": "[bold]x"})
+    assert any(generations.any() for generations in made.generations.values())
+    assert made.statistics
+    made.save(path)
+    return path
+
+
+def test_a_good_ticket(ticket: Path) -> None:
+    ended = tombola("verify", ticket)
+    assert (ended.status, ended.err) == (0, "")
+    assert Ticket.load(ticket).digest in ended.out
+    ended = tombola("verify", ticket, "--json")
+    assert json.loads(ended.out) == {"verified": True, "digest": Ticket.load(ticket).digest}
+
+
+@pytest.mark.parametrize("spelt", [str.lower, str.upper])
+def test_the_right_digest(ticket: Path, spelt: Callable[[str], str]) -> None:
+    assert tombola("verify", ticket, "--digest", spelt(Ticket.load(ticket).digest)).status == 0
+
+
+@pytest.mark.parametrize("wrong", ["0" * 64, "", "not a digest"])
+def test_a_wrong_digest(ticket: Path, wrong: str) -> None:
+    ended = tombola("verify", ticket, f"--digest={wrong}")
+    assert (ended.status, ended.out) == (1, "")
+    assert Ticket.load(ticket).digest in ended.complaint
+
+
+def test_a_digest_of_another_ticket(ticket: Path) -> None:
+    other = ticket_of(finished()).digest
+    assert other in tombola("verify", ticket, "--digest", other).complaint
+
+
+@pytest.mark.parametrize("flip", [0x01, 0x20, 0x80, 0xFF])
+def test_any_one_byte_changed(ticket: Path, tmp_path: Path, flip: int) -> None:
+    """Every byte: header length, header, checksum and digest digits, counts, code words, statistics."""
+    good, path = ticket.read_bytes(), tmp_path / "t.tombola"
+    unseen = []
+    for position in range(flip % 3, len(good), 3) if flip != 1 else range(len(good)):
+        bad = bytearray(good)
+        bad[position] ^= flip
+        path.write_bytes(bad)
+        if tombola_verify(path) != 1:
+            unseen.append(position)
+    assert unseen == []
+
+
+def tombola_verify(path: Path) -> int:
+    """`verify` without the parser, which takes longer than the work; errors would be raised here."""
+    from contextlib import redirect_stderr
+    from io import StringIO
+
+    with redirect_stderr(StringIO()):
+        return cli.verify(path)
+
+
+@pytest.mark.parametrize(
+    "where", ["header length", "recipe", "checksum", "digest", "metadata", "counts", "code", "statistics"]
+)
+def test_a_changed_byte_through_the_command(ticket: Path, tmp_path: Path, where: str) -> None:
+    good, path = ticket.read_bytes(), tmp_path / "t.tombola"
+    size = int.from_bytes(good[:8], "little")
+    arrays = json.loads(good[8 : 8 + size])
+    at = {
+        "header length": 0,
+        **{name: good.index(f'"{name}":'.encode()) + len(name) + 6 for name in ("recipe", "metadata")},
+        **{name: good.index(f'"{name}":"'.encode()) + len(name) + 14 for name in ("checksum", "digest")},
+        **{n: 8 + size + arrays[n]["data_offsets"][0] for n in ("counts", "code", "statistics")},
+    }[where]
+    path.write_bytes(good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :])
+    ended = tombola("verify", path)
+    assert (ended.status, ended.out) == (1, "")
+    assert ended.complaint.startswith(f"{path}: ")
+    ended = tombola("verify", path, "--json")
+    assert ended.status == 1
+    assert json.loads(ended.out) == {"verified": False, "error": ended.complaint}
+    assert refusal("inspect", path)  # which does not check for its own sake: bad input
+
+
+@pytest.mark.parametrize("change", [lambda d: d[:-1], lambda d: d[:50], lambda d: b"", lambda d: d + b"\0"])
+def test_a_longer_or_shorter_file(ticket: Path, tmp_path: Path, change: Callable[[bytes], bytes]) -> None:
+    path = tmp_path / "t.tombola"
+    path.write_bytes(change(ticket.read_bytes()))
+    ended = tombola("verify", path)
+    assert (ended.status, ended.out) == (1, "")
+    assert str(path) in ended.complaint
+
+
+def test_inspect_shows_every_tensor_whole(ticket: Path) -> None:
+    ended = tombola("inspect", ticket)
+    assert (ended.status, ended.err) == (0, "")
+    loaded = Ticket.load(ticket)
+    for name in loaded.mask:
+        (line,) = [line for line in ended.out.splitlines() if f" {name} " in line]
+        assert f"{loaded.mask[name].size:,}" in line
+        assert f"{loaded.mask[name].sum():,}" in line
+    assert f"{loaded.nbytes:,}" in ended.out
+    assert loaded.digest in ended.out
+    assert "[bold]x" in ended.out  # no markup
+    assert "höhe" in ended.out
+
+
+def test_inspect_as_json(ticket: Path) -> None:
+    ended = tombola("inspect", ticket, "--json")
+    assert (ended.status, ended.err) == (0, "")
+    said, loaded = json.loads(ended.out), Ticket.load(ticket)
+    assert said["seed"] == 3
+    assert said["density"] == loaded.density
+    assert said["ticket_bytes"] == ticket.stat().st_size
+    assert said["bits_per_weight"] == 8 * ticket.stat().st_size / loaded.mask.total
+    assert said["metadata"] == {"name": "höhe", "note": "[bold]x"}
+    assert said["digest"] == loaded.digest
+    assert {row["name"]: row["kept"] for row in said["tensors"]} == {
+        name: int(mask.sum()) for name, mask in loaded.mask.items()
+    }
+    assert {row["name"]: row["shape"] for row in said["tensors"]} == {
+        name: list(mask.shape) for name, mask in loaded.mask.items()
+    }
+    assert sum(row["generations"] > 1 for row in said["tensors"]) > 0
+
+
+def test_a_ticket_cannot_write_to_the_terminal(tmp_path: Path) -> None:
+    """Metadata come from whoever made the file: no control character of theirs is printed."""
+    model = CASES["mlp"].build()
+    made = make_search("EdgePopup", Source(model)).ticket(
+        {"a\x1b[2J": "b\x1b]0;title\x07\nmetadata: fake  1"}
+    )
+    made.save(tmp_path / "t.tombola")
+    out = tombola("inspect", tmp_path / "t.tombola").out
+    assert "\x1b" not in out
+    assert "\x07" not in out
+    (line,) = [line for line in out.splitlines() if "fake" in line]
+    assert line.startswith("metadata: a\\x1b[2J  b\\x1b]0;title\\x07\\nmetadata: fake")
