@@ -7,12 +7,11 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
+from resume_helpers import OPTIONS, assert_same, stopped_at, stopped_in_the_second_epoch
 
 from commands import (
     STEPS,
@@ -20,59 +19,12 @@ from commands import (
     copy_of_finished,
     everything_in,
     finished,
-    metrics_of,
     refusal,
     result_of,
     tombola,
     tombola_process,
     write_module,
 )
-from tombola.experiments import run as run_module
-from tombola.experiments.interrupt import Interrupt
-
-# Redraws every 7 steps, so that generations, momentum and the order of the data all matter.
-OPTIONS = ("--period", "7", "--rate", "0.5")
-
-
-class StopAt(Interrupt):
-    """Says that a signal has come once it was asked `at` times, which the loop does after every step
-    and every epoch.
-    """
-
-    at = 0
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.asked = 0
-
-    @property
-    def status(self) -> int | None:
-        self.asked += 1
-        return 130 if self.asked >= self.at else None
-
-    @status.setter
-    def status(self, value: int | None) -> None:
-        pass
-
-
-def stopped_at(monkeypatch: pytest.MonkeyPatch, at: int, *arguments: str | Path) -> str:
-    """Run the command up to a stop; the line it says."""
-    with monkeypatch.context() as patch:
-        patch.setattr(StopAt, "at", at)
-        patch.setattr(run_module, "Interrupt", StopAt)
-        ended = tombola(*arguments)
-    assert (ended.status, ended.out) == (130, "")
-    return ended.err.splitlines()[-1]
-
-
-def assert_same(folder: Path, undisturbed: Path, *names: str) -> None:
-    for name in names:
-        assert (folder / name).read_bytes() == (undisturbed / name).read_bytes()
-    assert metrics_of(folder) == metrics_of(undisturbed)
-    results = [result_of(path) for path in (folder, undisturbed)]
-    assert results[0].pop("seconds") > 0
-    assert results[1].pop("seconds") > 0
-    assert results[0] == results[1]
 
 
 @pytest.mark.parametrize("at", [1, 5, STEPS - 1, STEPS, STEPS + 1, STEPS + 2, 2 * STEPS])
@@ -178,102 +130,7 @@ def test_auto_is_what_the_run_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 @pytest.fixture
 def half(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A run stopped in its second epoch, with both checkpoints."""
-    folder = tmp_path / "half"
-    stopped_at(monkeypatch, STEPS + 6, "search", *TINY, *OPTIONS, "--out", folder)
-    assert (folder / "checkpoint/previous.pt").exists()
-    return folder
-
-
-def truncate(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-100])
-
-
-def empty(path: Path) -> None:
-    path.write_bytes(b"")
-
-
-def garbage(path: Path) -> None:
-    path.write_bytes(b"hello world" * 100)
-
-
-def flip(path: Path) -> None:
-    """One bit of the scores: torch reads such a file without a word."""
-    data = path.read_bytes()
-    scores = torch.load(path, weights_only=True)["learner"]["scores"]["fc1.weight"].numpy().tobytes()
-    at = data.index(scores) + 1001
-    path.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
-
-
-def foreign(path: Path) -> None:
-    torch.save(torch.ones(3), path)
-
-
-def other_version(path: Path) -> None:
-    torch.save({"version": 99}, path)
-
-
-def missing(path: Path) -> None:
-    """As after a crash between the renaming of the old and of the new one."""
-    path.unlink()
-
-
-DAMAGES = [truncate, empty, garbage, flip, foreign, other_version, missing]
-
-
-@pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_checkpoint_falls_back_to_the_one_before(
-    half: Path, damage: Callable[[Path], None]
-) -> None:
-    latest, previous = half / "checkpoint/latest.pt", half / "checkpoint/previous.pt"
-    damage(latest)
-    ended = tombola("search", "--resume", "--out", half)
-    assert ended.status == 0
-    first = ended.err.splitlines()[0]
-    assert first.startswith(f"checkpoint {latest} is ")
-    assert first.endswith(f"going on from the one before it, {previous}")
-    assert_same(half, finished("search", *OPTIONS), "ticket.tombola")
-
-
-def test_a_damaged_checkpoint_does_not_push_out_the_whole_one(
-    half: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whatever happens at the next checkpoint, a whole one is there."""
-    truncate(half / "checkpoint/latest.pt")
-    with monkeypatch.context() as patch:
-        patch.setattr("os.fsync", fail_with_full_disk)
-        assert tombola("search", "--resume", "--out", half).status == 3
-    assert tombola("search", "--resume", "--out", half).status == 0
-    assert_same(half, finished("search", *OPTIONS), "ticket.tombola")
-
-
-def fail_with_full_disk(_: int) -> None:
-    raise OSError(28, "No space left on device")
-
-
-@pytest.mark.parametrize("damage", DAMAGES[:-1])
-def test_no_whole_checkpoint_is_an_error(half: Path, damage: Callable[[Path], None]) -> None:
-    """And not a fresh start without a word."""
-    before = (half / "metrics.jsonl").read_bytes()
-    for name in ("latest", "previous"):
-        damage(half / f"checkpoint/{name}.pt")
-    line = refusal("search", "--resume", "--out", half)
-    for name in ("latest", "previous"):
-        assert f"checkpoint {half / 'checkpoint' / name}.pt is " in line
-    if damage is other_version:
-        assert "is of version 99, expected 1" in line
-    else:
-        assert "truncated or damaged" in line
-    assert (half / "metrics.jsonl").read_bytes() == before
-
-
-def test_a_checkpoint_runs_no_code(half: Path, tmp_path: Path) -> None:
-    class Evil:
-        def __reduce__(self) -> tuple[Any, ...]:
-            return (Path.touch, (tmp_path / "ran",))
-
-    torch.save({"version": 1, "x": Evil()}, half / "checkpoint/latest.pt")
-    assert tombola("search", "--resume", "--out", half).status == 0
-    assert not (tmp_path / "ran").exists()
+    return stopped_in_the_second_epoch(monkeypatch, tmp_path / "half")
 
 
 def test_a_changed_setting_is_named(half: Path) -> None:

@@ -71,11 +71,16 @@ class SearchLearner:
 
 
 class DenseLearner:
-    """All parameters of the model, starting from the random weights of the same source."""
+    """All parameters of the model, starting from the random weights of the same source.
+
+    `weights` counts those that a search would have scored, biases and normalisation left out.
+    """
 
     def __init__(self, model: nn.Module, config: RunConfig) -> None:
         self.model = model
-        Source(model, config.seed, config.init).detach()
+        source = Source(model, config.seed, config.init)
+        source.detach()
+        self.weights = source.mask.total
 
     def parameters(self) -> Iterable[nn.Parameter]:
         """Every parameter that the model trains."""

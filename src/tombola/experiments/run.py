@@ -145,7 +145,9 @@ def _save_ticket(loop: Loop, result: dict[str, Any]) -> dict[str, Any]:
 
 
 def _save_weights(loop: Loop) -> dict[str, Any]:
-    model = loop.learner.model
+    learner = loop.learner
+    assert isinstance(learner, DenseLearner)
+    model = learner.model
     # named_* name a tied tensor once, which safetensors asks for.
     tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     encoded = safetensors.torch.save({name: tensor.detach().contiguous() for name, tensor in tensors.items()})
@@ -153,9 +155,9 @@ def _save_weights(loop: Loop) -> dict[str, Any]:
     return {
         "method": "dense",
         "density": 1.0,
-        "weights": sum(parameter.numel() for parameter in model.parameters()),
+        "weights": learner.weights,
         "ticket_bytes": None,
-        "bits_per_weight": 32.0,
+        "bits_per_weight": 8 * len(encoded) / learner.weights,
         "model_bytes": len(encoded),
     }
 

@@ -152,7 +152,7 @@ class Search:
                 name: None if array is None else torch.from_numpy(array)
                 for name, array in self.source.generations().items()
             },
-            "statistics": self.source.statistics_state(),
+            "buffers": self.source.buffers_state(),
         }
 
     @torch.no_grad()
@@ -166,7 +166,7 @@ class Search:
             if theirs != mine:
                 raise ArgumentError(f"the saved search has {key} = {theirs!r}, this one has {mine!r}")
         self.source.restore(state["generations"])
-        self.source.load_statistics_state(state["statistics"])
+        self.source.load_buffers_state(state["buffers"])
         for name, scores in self.scores.items():
             scores.copy_(state["scores"][name])
         self.steps = int(state["steps"])

@@ -5,7 +5,7 @@ The only toucher of modules: everything else speaks to a model through a Source.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import torch
@@ -146,13 +146,13 @@ class Source:
             if buffer.is_floating_point()
         }
 
-    def statistics_state(self) -> dict[str, torch.Tensor]:
-        """Copies of all buffers of the normalisation layers (batch counters too), to resume from."""
-        return {name: buffer.clone() for name, buffer in statistics_buffers(self.model).items()}
+    def buffers_state(self) -> dict[str, torch.Tensor]:
+        """Copies of all of the model's own buffers (batch counters too), to resume from."""
+        return {name: buffer.clone() for name, buffer in self._own_buffers()}
 
-    def load_statistics_state(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Set the buffers of the normalisation layers to those of `statistics_state`."""
-        for name, buffer in statistics_buffers(self.model).items():
+    def load_buffers_state(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Set the model's own buffers to those of `buffers_state`."""
+        for name, buffer in self._own_buffers():
             buffer.copy_(state[name])
 
     def slot(self, name: str) -> Slot:
@@ -254,6 +254,10 @@ class Source:
                 reset()
         for name, slot in self._slots.items():
             attach_slot(self._found[name], slot)
+
+    def _own_buffers(self) -> Iterator[tuple[str, torch.Tensor]]:
+        """The model's buffers without those that a source or a search has put in."""
+        return ((n, b) for n, b in self.model.named_buffers() if ".parametrizations." not in f".{n}")
 
     def _make_slot(self, tensor: RandomTensor) -> Slot:
         if tensor.is_dense:

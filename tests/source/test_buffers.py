@@ -1,0 +1,50 @@
+"""A saved search goes on exactly for models with buffers of their own."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+import tombola
+
+
+class Counting(nn.Module):
+    """A model whose output depends on a buffer that every forward pass changes."""
+
+    calls: torch.Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(3, 2)
+        self.norm = nn.BatchNorm1d(2, momentum=None)
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        out: torch.Tensor = self.norm(self.fc(x)) * self.calls
+        return out
+
+
+def test_every_buffer_of_the_model_is_saved() -> None:
+    model = Counting()
+    search = tombola.EdgePopup(tombola.Source(model))
+    for _ in range(3):
+        model(torch.randn(4, 3))
+    state = search.state_dict()
+    assert set(state["buffers"]) == {
+        "calls",
+        "norm.running_mean",
+        "norm.running_var",
+        "norm.num_batches_tracked",
+    }
+    other = Counting()
+    tombola.EdgePopup(tombola.Source(other)).load_state_dict(state)
+    x = torch.randn(4, 3)
+    assert torch.equal(model.eval()(x), other.eval()(x))
+    assert other.norm.num_batches_tracked == 3
+
+
+def test_a_ticket_stores_normalisation_statistics_only() -> None:
+    model = Counting()
+    ticket = tombola.EdgePopup(tombola.Source(model)).ticket()
+    assert list(ticket.statistics) == ["norm.running_mean", "norm.running_var"]
