@@ -13,6 +13,7 @@ True
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,11 +29,12 @@ _MASK32 = np.uint64(0xFFFFFFFF)
 _SHIFT32 = np.uint64(32)
 # Philox 4x64 constants (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
 _MULTIPLIERS = (np.uint64(0xD2E7470EE14C6C93), np.uint64(0xCA5A826395121157))
-_WEYL = (0x9E3779B97F4A7C15, 0xBB67AE8584CAA73B)
+_WEYL = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBB67AE8584CAA73B))
 _ROUNDS = 10
 _WORDS_PER_BLOCK = 8
 # One scattered word costs about as much as this many in sequence (measured on AVX-512 and AVX2).
 _SCATTER_COST = 64
+_CHUNK = 1 << 15
 
 
 @dataclass(frozen=True)
@@ -68,15 +70,7 @@ class Stream:
     def words_at(self, indices: npt.ArrayLike) -> Words:
         """The words at the given flat indices, in time proportional to their number."""
         where = np.asarray(indices, dtype=np.int64)
-        if where.size == 0:
-            return np.zeros(where.shape, dtype=np.uint32)
-        end = int(where.max()) + 1
-        if end < _SCATTER_COST * where.size:  # then running through the stream is cheaper
-            return self.words(end)[where]
-        blocks, slots = np.divmod(where, _WORDS_PER_BLOCK)
-        lanes = _philox_blocks(blocks.astype(np.uint64) + np.uint64(1), self.key)
-        raw = np.choose(slots // 2, lanes)
-        return np.where(slots % 2 == 0, raw & _MASK32, raw >> _SHIFT32).astype(np.uint32)
+        return words_of([self], np.zeros(where.shape, dtype=np.intp), where)
 
     def bernoulli(self, count: int, probability: float) -> npt.NDArray[np.bool_]:
         """`count` independent coins, True with `probability`, exact to 2^-33."""
@@ -121,15 +115,45 @@ def seed_framework(stream: Stream) -> None:
     torch.manual_seed(high << 31 | low >> 1)
 
 
-def _philox_blocks(counters: npt.NDArray[np.uint64], key: tuple[int, int]) -> list[npt.NDArray[np.uint64]]:
+def words_of(
+    streams: Sequence[Stream], which: npt.NDArray[np.integer], indices: npt.NDArray[np.int64]
+) -> Words:
+    """Word `indices[i]` of stream `streams[which[i]]`, for every i."""
+    words = np.empty(indices.shape, dtype=np.uint32)
+    counts = np.bincount(which, minlength=len(streams))
+    scattered = np.ones(indices.shape, dtype=np.bool_)
+    for number in np.flatnonzero(counts * _SCATTER_COST > indices.max(initial=0)).tolist():
+        here = which == number  # so many of them that running through the stream is cheaper
+        words[here] = streams[number].words(int(indices[here].max()) + 1)[indices[here]]
+        scattered[here] = False
+    left = np.flatnonzero(scattered)
+    keys = np.array([stream.key for stream in streams], dtype=np.uint64).reshape(-1, 2)
+    for start in range(0, left.size, _CHUNK):
+        chunk = left[start : start + _CHUNK]
+        words[chunk] = _scattered_words(keys[which[chunk]], indices[chunk])
+    return words
+
+
+def _scattered_words(keys: npt.NDArray[np.uint64], indices: npt.NDArray[np.int64]) -> Words:
+    """One word for each index, under the key (row of `keys`) of its own."""
+    blocks, slots = np.divmod(indices, _WORDS_PER_BLOCK)
+    # numpy counts a block before it draws it.
+    lanes = _philox_blocks(blocks.astype(np.uint64) + np.uint64(1), keys[:, 0], keys[:, 1])
+    raw = np.choose(slots // 2, lanes)
+    return np.where(slots % 2 == 0, raw & _MASK32, raw >> _SHIFT32).astype(np.uint32)
+
+
+def _philox_blocks(
+    counters: npt.NDArray[np.uint64], key0: npt.NDArray[np.uint64], key1: npt.NDArray[np.uint64]
+) -> list[npt.NDArray[np.uint64]]:
     """The four 64-bit lanes of the Philox 4x64-10 block of each counter (high words zero)."""
     zero = np.zeros_like(counters)
     x0, x1, x2, x3 = counters, zero, zero, zero
-    for turn in range(_ROUNDS):
-        k0, k1 = (np.uint64((k + turn * weyl) % (1 << 64)) for k, weyl in zip(key, _WEYL, strict=True))
+    for _ in range(_ROUNDS):
         high0, low0 = _multiply(x0, _MULTIPLIERS[0])
         high1, low1 = _multiply(x2, _MULTIPLIERS[1])
-        x0, x1, x2, x3 = high1 ^ x1 ^ k0, low1, high0 ^ x3 ^ k1, low0
+        x0, x1, x2, x3 = high1 ^ x1 ^ key0, low1, high0 ^ x3 ^ key1, low0
+        key0, key1 = key0 + _WEYL[0], key1 + _WEYL[1]
     return [x0, x1, x2, x3]
 
 

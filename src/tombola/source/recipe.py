@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tombola.mask import BoolArray, Mask
-from tombola.rng import WORD_RANGE, Stream, below
+from tombola.rng import WORD_RANGE, Stream, below, words_of
 from tombola.source.init import FloatArray, draw
 
 Shape = tuple[int, ...]
@@ -100,12 +100,10 @@ class Recipe:
         generations: Generations,
     ) -> None:
         """Set, in place, the weights at flat `indices` to their values of `generations` (one each)."""
-        flat = weights.reshape(-1)
-        # Sorting once visits each generation's indices without scanning them all for every one.
-        order = np.argsort(generations, kind="stable")
-        present, starts = np.unique(generations[order], return_index=True)
-        for generation, where in zip(present, np.split(indices[order], starts[1:]), strict=False):
-            flat[where] = self.redrawn(tensor, int(generation), where)
+        present, which = np.unique(generations, return_inverse=True)
+        streams = [self._stream(tensor, int(generation)) for generation in present]
+        words = words_of(streams, which, indices)
+        weights.reshape(-1)[indices] = draw(self.init, words, tensor.fan_in, tensor.fan_density)
 
     def _stream(self, tensor: RandomTensor, generation: int) -> Stream:
         return Stream(self.seed, tensor.name, "weight", generation)
