@@ -48,7 +48,8 @@ OUT_OF_RANGE = {
     "warmup": (["--warmup", "-1"], ["warmup", "at least 0", "-1.0"]),
     "warmup inf": (["--warmup", "inf"], ["warmup", "finite", "inf"]),
     "warmup beyond the end": (["--warmup", "3"], ["warmup", "at most epochs, 2", "3.0"]),
-    "momentum": (["--momentum", "-0.1"], ["momentum", "at least 0", "-0.1"]),
+    "rate of edge-popup": (["--method", "edge-popup", "--rate", "7"], ["rate", "[0, 1]", "7"]),
+    "momentum": (["--momentum", "-0.1"], ["momentum", "[0, 1)", "-0.1"]),
     "weight decay": (["--weight-decay", "-1"], ["weight_decay", "at least 0", "-1.0"]),
     "validation": (["--validation", "1"], ["held out", "[0, 1)", "1.0"]),
     "validation nan": (["--validation", "nan"], ["held out", "[0, 1)", "nan"]),
@@ -271,7 +272,7 @@ def test_scores_that_are_no_numbers(tmp_path: Path) -> None:
     """The rate carries the scores to infinity, momentum and weight decay to infinity less infinity."""
     line = refusal("search", *TINY, "--lr", "3e38", "--weight-decay", "1", "--out", tmp_path / "run")
     assert "in epoch 1, step " in line
-    assert "lower lr may help" in line
+    assert "a lower lr than 3e+38" in line
 
 
 @pytest.mark.parametrize("command", ["search", "train"])

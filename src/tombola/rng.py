@@ -70,7 +70,8 @@ class Stream:
     def words_at(self, indices: npt.ArrayLike) -> Words:
         """The words at the given flat indices, in time proportional to their number."""
         where = np.asarray(indices, dtype=np.int64)
-        return words_of([self], np.zeros(where.shape, dtype=np.intp), where)
+        flat = where.reshape(-1)
+        return words_of([self], np.zeros(flat.shape, dtype=np.intp), flat).reshape(where.shape)
 
     def bernoulli(self, count: int, probability: float) -> npt.NDArray[np.bool_]:
         """`count` independent coins, True with `probability`, exact to 2^-33."""

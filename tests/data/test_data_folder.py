@@ -38,7 +38,8 @@ def test_a_folder_as_it_is(tmp_path: Path) -> None:
     assert dataset.test.labels.tolist() == [0, 1, 0, 1, 0, 1]
     assert everything(dataset) == {(p.tobytes(), i % 2) for i, p in enumerate(noise(20, seed=1))}
     assert dataset.class_names == ("0", "1")
-    assert dataset.augmentation == Augmentation(pad=4, flip=True)
+    # What is in it is not known, and letters are not mirrored.
+    assert dataset.augmentation == Augmentation(pad=1, flip=False)
 
 
 def test_the_name_is_the_folders_own_wherever_it_lies(
@@ -50,6 +51,21 @@ def test_the_name_is_the_folders_own_wherever_it_lies(
     assert load("mine").name == load("mine/").name == "mine"
     monkeypatch.chdir(tmp_path / "a" / "mine")
     assert load("./").name == "mine"
+
+
+def test_a_fraction_that_holds_nothing_out_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ArgumentError, match="validation 0.01 holds none of the 20 training images out"):
+        load(small_folder(tmp_path / "mine"), validation=0.01)
+
+
+def test_the_fingerprint_tells_data_apart(tmp_path: Path) -> None:
+    first, same, split = (
+        load(small_folder(tmp_path / place / "mine"), validation=0.2, seed=seed).fingerprint()
+        for place, seed in (("a", 0), ("b", 0), ("c", 1))
+    )
+    assert first == same != split
+    other = write(tmp_path, train=images_table(noise(20)), test=images_table(noise(6)))
+    assert load(other, validation=0.2).fingerprint() != first
 
 
 @pytest.mark.parametrize("layout", ["", "data", "plain_text"])
@@ -85,7 +101,7 @@ def test_class_names_of_the_hub(tmp_path: Path) -> None:
 @pytest.mark.parametrize("metadata", [b"{", b"[]", b'{"info": null}', b'{"info": {"features": {}}}', b"\xff"])
 def test_metadata_of_another_form_is_no_obstacle(tmp_path: Path, metadata: bytes) -> None:
     made = images_table(noise(4)).replace_schema_metadata({"huggingface": metadata})
-    assert load(write(tmp_path, train=made, test=made)).class_names == ("0", "1")
+    assert load(write(tmp_path, train=made, test=made), validation=0).class_names == ("0", "1")
 
 
 def test_grey_when_all_are_grey(tmp_path: Path) -> None:

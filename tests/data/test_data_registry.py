@@ -80,11 +80,15 @@ def test_a_given_folder_is_the_only_place(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_the_same_draw_wherever_it_comes_from(tmp_path: Path) -> None:
-    small_folder(tmp_path / "a")
-    small_folder(tmp_path / "cifar10")
-    named = load("cifar10", data_dir=tmp_path / "a", seed=4)
-    by_path = load(tmp_path / "cifar10", seed=4)
-    assert torch.equal(named.validation.images, by_path.validation.images)
+    first, second = (
+        load("cifar10", data_dir=small_folder(tmp_path / place), seed=4).validation for place in ("a", "b")
+    )
+    assert torch.equal(first.images, second.images)
+
+
+@pytest.mark.parametrize("name", ["digits", "cifar10", "cifar100"])
+def test_a_folder_of_a_known_name_is_not_taken_for_the_known_set(tmp_path: Path, name: str) -> None:
+    assert load(small_folder(tmp_path / name)).name == f"folder:{name}"
 
 
 def test_cifar10_is_not_taken_for_cifar100(tmp_path: Path) -> None:

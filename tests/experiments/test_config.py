@@ -60,7 +60,7 @@ def test_every_change_is_named(changed: dict[str, Any]) -> None:
         ({"device": "gpu"}, "unknown device 'gpu'"),
         ({"epochs": 0}, "epochs must be at least 1"),
         ({"lr": -1.0}, "lr must be a finite number greater than 0"),
-        ({"momentum": float("inf")}, "momentum must be at least 0 and finite"),
+        ({"momentum": float("inf")}, r"momentum must be in \[0, 1\), got inf"),
         ({"resume": True}, "--resume needs --out"),
     ],
 )

@@ -16,7 +16,7 @@ from commands import TINY, result_of, ticket_of, tombola
 from tombola.data import Dataset, Split
 from tombola.errors import RunError
 from tombola.experiments import loop as loop_module
-from tombola.experiments import run as run_module
+from tombola.experiments import results as results_module
 from tombola.experiments.evaluation import evaluate
 from tombola.experiments.interrupt import Interrupt, Interrupted
 from tombola.experiments.machine import Machine
@@ -101,7 +101,7 @@ def test_the_test_split_is_used_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
         asked.append(len(split))
         return evaluate(model, data, split, machine)
 
-    for module in (loop_module, run_module):
+    for module in (loop_module, results_module):
         monkeypatch.setattr(module, "evaluate", counted)
     assert tombola(command, *TINY, "--epochs", "3", "--out", tmp_path / "run").status == 0
     assert asked == [143, 143, 143, 359]

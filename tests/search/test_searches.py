@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch import nn
 
 from builders import CASES, LayerNormMLP, make_optimizer, train
 from tombola import ArgumentError, EdgePopup, IteRand, Source
+from tombola.mask import top_k
 from tombola.rng import Stream
 
 
@@ -195,8 +197,82 @@ def test_a_nan_score_is_named() -> None:
     search = EdgePopup(Source(LayerNormMLP()))
     with torch.no_grad():
         search.scores["fc2.weight"][0, 0] = torch.nan
-    with pytest.raises(ArgumentError, match=r"fc2\.weight: scores must be numbers, got NaN at index 0"):
+    with pytest.raises(ArgumentError, match="fc2.weight: scores must be finite numbers, got"):
         search.step()
+
+
+@pytest.mark.parametrize("value", [torch.inf, -torch.inf])
+def test_infinite_scores_are_refused(value: float) -> None:
+    # -inf would tie with the rank of the entries outside the source, and keep some of those.
+    search = EdgePopup(Source(LayerNormMLP(), density=0.5), 0.3)
+    search.scores["fc1.weight"].data.fill_(value)
+    with pytest.raises(ArgumentError, match="fc1.weight: scores must be finite numbers"):
+        search.step()
+
+
+def test_scores_of_another_type_are_refused() -> None:
+    model = LayerNormMLP()
+    source = Source(model)
+    search = EdgePopup(source)
+    model.bfloat16()
+    with pytest.raises(ArgumentError, match="fc1.weight: scores must be float32, got torch.bfloat16"):
+        search.step()
+    source.detach()
+    assert type(model.fc1) is nn.Linear
+
+
+@pytest.mark.parametrize("options", [{}, {"fused": True}, {"foreach": True}])
+def test_the_mask_is_that_of_the_scores_after_any_optimiser(options: dict[str, Any]) -> None:
+    model = LayerNormMLP()
+    search = EdgePopup(Source(model))
+    optimizer = torch.optim.SGD(search.parameters(), lr=50.0, **options)
+    before = search.mask
+    model(torch.randn(4, 12)).sum().backward()
+    optimizer.step()
+    expected = top_k(search.scores["fc1.weight"].detach().numpy().reshape(-1), 144).reshape(24, 12)
+    assert np.array_equal(search.mask["fc1.weight"], expected)
+    assert search.mask != before
+
+
+def test_a_copy_made_after_one_step_follows_its_own_scores() -> None:
+    model = LayerNormMLP()
+    search = EdgePopup(Source(model))
+    train(CASES["mlp"], model, search, make_optimizer(search), range(1))
+    twin = copy.deepcopy(search)
+    with torch.no_grad():
+        for scores in twin.parameters():
+            scores.neg_()
+    used = twin.source.in_use("fc1.weight") != 0
+    expected = top_k(twin.scores["fc1.weight"].detach().numpy().reshape(-1), 144).reshape(24, 12)
+    assert np.array_equal(used.numpy(), expected)
+
+
+def test_functional_call_computes_with_the_scores_given() -> None:
+    model = nn.Linear(4, 1)
+    EdgePopup(Source(model), 0.25)
+    name = next(name for name, _ in model.named_parameters() if name.endswith("scores"))
+    for best in (0, 3, 1):
+        given = {name: F.one_hot(torch.tensor([best]), 4).float()}
+        out = torch.func.functional_call(model, given, (torch.eye(4),))
+        assert torch.nonzero(out.flatten()).flatten().tolist() == [best]
+
+
+def test_per_sample_gradients() -> None:
+    model = LayerNormMLP()
+    search = EdgePopup(Source(model))
+    x, y = torch.randn(3, 12), torch.tensor([0, 1, 2])
+    trained = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
+
+    def loss(parameters: dict[str, torch.Tensor], one: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+        logits = torch.func.functional_call(model, parameters, (one[None],))
+        return F.cross_entropy(logits, label[None])
+
+    each = torch.func.vmap(torch.func.grad(loss), in_dims=(None, 0, 0))(trained, x, y)
+    (F.cross_entropy(model(x), y) * 3).backward()  # type: ignore[no-untyped-call]
+    name = next(name for name in each if name.startswith("fc1"))
+    gradient = search.scores["fc1.weight"].grad
+    assert gradient is not None
+    torch.testing.assert_close(each[name].sum(0), gradient)
 
 
 def test_steps_end_with_the_source() -> None:
@@ -211,7 +287,8 @@ def test_steps_end_with_the_source() -> None:
     ("change", "message"),
     [
         ({"seed": 1}, "the saved search has seed = 1, this one has 0"),
-        ({"density": 0.25}, "the saved search has kept = "),
+        ({"density": 0.25}, "the saved search has density = 0.25, this one has 0.5"),
+        ({"score_init": "kaiming_uniform"}, "the saved search has score_init = 'kaiming_uniform'"),
         ({"rate": 0.2}, "the saved search has rate = 0.2, this one has 0.1"),
         ({"absolute": True}, "the saved search has absolute = True, this one has False"),
     ],
@@ -234,4 +311,10 @@ def test_a_compiled_model_has_no_graph_break() -> None:
     explanation = torch._dynamo.explain(model)(x)
     assert explanation.graph_break_count == 0, explanation.break_reasons
     assert explanation.graph_count == 1
-    assert search.mask.kept
+    compiled = torch.compile(model, backend="aot_eager")
+    optimizer = make_optimizer(search)
+    for _ in range(3):  # through selections and redraws
+        compiled(x).square().sum().backward()
+        optimizer.step()
+        search.step()
+        torch.testing.assert_close(compiled(x), model(x), rtol=1e-4, atol=1e-5)

@@ -64,21 +64,10 @@ def test_size_is_near_the_entropy(density: float, generations: int) -> None:
     assert 32 * words.size >= bound - 64  # less would mean that something is missing
 
 
-def test_truncated_or_lengthened_words_are_refused() -> None:
-    tensors = [tensor_mask(2, 500, 0.4, 3)]
-    words, counts = encode(tensors)
-    for last in (0, 1, 2**32 - 1):
-        with pytest.raises(TicketError, match="more than needed"):
-            decode(np.append(words, np.uint32(last)), [500], counts)
-    for length in range(len(words)):
-        with pytest.raises(TicketError):
-            decode(words[:length], [500], counts)
-
-
 def test_words_that_disagree_with_the_counts_are_refused() -> None:
     words, _ = encode([tensor_mask(2, 500, 0.4, 1)])
     wrong = TensorCounts(100, ((0, 100),))
-    with pytest.raises(TicketError, match="as many weights as its counts say|not those of its masks|damaged"):
+    with pytest.raises(TicketError, match="as many weights as its counts say|damaged"):
         decode(words, [500], [wrong])
 
 

@@ -26,6 +26,8 @@ class Known:
     class_names: tuple[str, ...]
 
 
+# Names that mean a set of their own: a folder of such a name is called otherwise in tickets and records.
+TAKEN = ("digits", "cifar10", "cifar100")
 KNOWN = {
     "cifar10": Known(
         "uoft-cs/cifar10",
@@ -44,7 +46,7 @@ def load_cifar(name: str, data_dir: Path | None, seed: int, validation: float) -
     known = KNOWN[name]
     files = _local(name, data_dir)
     train, test = read_files(files) if files else _remote(name, known)
-    dataset = _assemble(name, train, test, known.class_names, seed, validation)
+    dataset = _assemble(name, train, test, known, seed, validation)
     _check_identity(name, int(dataset.train.labels.max()), train[0].where)
     return dataset
 
@@ -58,20 +60,24 @@ def load_folder(folder: Path, seed: int, validation: float) -> Dataset:
         raise DataError(f"{folder} holds no train.parquet and test.parquet (nor train-*, test-*.parquet)")
     train, test = read_files(files)
     # Not the whole path: what is drawn must not depend on where the folder happens to lie.
-    return _assemble(folder.resolve().name, train, test, None, seed, validation)
+    name = folder.resolve().name
+    return _assemble(f"folder:{name}" if name in TAKEN else name, train, test, None, seed, validation)
 
 
 def _assemble(
-    name: str,
-    train: list[Part],
-    test: list[Part],
-    fallback: tuple[str, ...] | None,
-    seed: int,
-    validation: float,
+    name: str, train: list[Part], test: list[Part], known: Known | None, seed: int, validation: float
 ) -> Dataset:
-    train_arrays, test_arrays, names = join(train, test, fallback)
+    train_arrays, test_arrays, names = join(train, test, known.class_names if known else None)
+    # A folder's images may be letters or scans, which no one mirrors: a small shift is all that is safe.
+    shift = Augmentation(pad=max(1, train_arrays.images.shape[1] // 8), flip=False)
     return assemble(
-        name, train_arrays, test_arrays, names, augmentation=AUGMENTATION, seed=seed, validation=validation
+        name,
+        train_arrays,
+        test_arrays,
+        names,
+        augmentation=AUGMENTATION if known else shift,
+        seed=seed,
+        validation=validation,
     )
 
 

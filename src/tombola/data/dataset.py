@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass
 
@@ -60,6 +61,15 @@ class Dataset:
     std: tuple[float, ...]
     augmentation: Augmentation | None
 
+    def fingerprint(self) -> str:
+        """32 hex digits that tell the images and labels of all splits from any others."""
+        digest = hashlib.blake2b(digest_size=16)
+        for split in (self.train, self.validation, self.test):
+            digest.update(f"{tuple(split.images.shape)}".encode())
+            digest.update(split.images.cpu().contiguous().numpy().data)
+            digest.update(split.labels.cpu().contiguous().numpy().data)
+        return digest.hexdigest()
+
     @property
     def in_channels(self) -> int:
         """Channels of an image: 1 (grey) or 3 (RGB)."""
@@ -104,9 +114,15 @@ def assemble(
 ) -> Dataset:
     """Hold the fraction `validation` out of `train` (class by class) and measure the rest.
 
-    Raises ArgumentError for a fraction outside [0, 1), or one that leaves nothing to train on.
+    Raises ArgumentError for a fraction outside [0, 1), one that leaves nothing to train on, or one above
+    0 that holds nothing out.
     """
     kept, held = hold_out(train.labels, validation, seed, f"{name}/validation")
+    if validation > 0 and not len(held):
+        raise ArgumentError(
+            f"validation {validation:g} holds none of the {len(train.labels)} training images out: "
+            "give a greater fraction, or 0"
+        )
     rest = train.take(kept) if len(held) else train
     mean, std = moments(rest.images)
     return Dataset(

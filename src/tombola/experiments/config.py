@@ -56,7 +56,7 @@ class RunConfig:
     validation: float = 0.1
     """Fraction of the training data held out to choose the best epoch; 0: the last epoch is taken."""
     augment: bool = True
-    """Pad, crop and flip the training images as the data set's customs are."""
+    """Shift the training images at random, as is the custom for the data set (CIFAR: mirror them, too)."""
     precision: Precision = "auto"
     """Arithmetic of the layers; auto: bfloat16 where the processor has it natively."""
     device: Device = "auto"
@@ -75,7 +75,8 @@ class RunConfig:
         _at_least("epochs", self.epochs, 1)
         _at_least("batch_size", self.batch_size, 1)
         _at_least("warmup", self.warmup, 0)
-        _at_least("momentum", self.momentum, 0)
+        if not 0 <= self.momentum < 1:
+            raise ArgumentError(f"momentum must be in [0, 1), got {self.momentum!r}")
         _at_least("weight_decay", self.weight_decay, 0)
         if self.threads is not None:
             _at_least("threads", self.threads, 1)
@@ -183,6 +184,10 @@ class SearchConfig(RunConfig):
         super().check()
         if self.method not in METHODS:
             raise unknown("method", self.method, METHODS)
+        if self.period is not None:
+            _at_least("period", self.period, 1)
+        if not 0 <= self.rate <= 1:
+            raise ArgumentError(f"rate is the probability of a redraw, in [0, 1], got {self.rate!r}")
 
 
 @dataclass(frozen=True, kw_only=True)

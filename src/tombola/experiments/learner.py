@@ -44,12 +44,12 @@ class SearchLearner:
         self.model = model
         source = Source(
             model,
-            config.seed,
-            config.init,
-            config.source_density,
-            config.rule,
-            config.bias,
-            config.density if config.fan_scaling else None,
+            seed=config.seed,
+            init=config.init,
+            density=config.source_density,
+            rule=config.rule,
+            bias=config.bias,
+            fan_density=config.density if config.fan_scaling else None,
         )
         self.search = make_search(source, config)
 

@@ -54,11 +54,12 @@ class Loop:
         )
         steps = len(self.batches)
         self.schedule = Cosine(config.lr, config.epochs * steps, round(config.warmup * steps))
-        self.epoch = self.step = 0
+        self.epoch = self.step = self.seen = 0
         self.history: list[dict[str, Any]] = []
         self.best: dict[str, Any] = {}
         self.elapsed = 0.0
         self._started = time.monotonic()
+        self._fingerprint = dataset.fingerprint()
         self._losses = torch.zeros(steps, device=machine.device)
         self._right = torch.zeros((), dtype=torch.int64, device=machine.device)
 
@@ -83,6 +84,8 @@ class Loop:
         return {
             "epoch": self.epoch,
             "step": self.step,
+            "seen": self.seen,
+            "data": self._fingerprint,
             "history": self.history,
             "best": self.best,
             "elapsed": self.seconds(),
@@ -94,8 +97,13 @@ class Loop:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from `state_dict()`."""
-        self.epoch, self.step = state["epoch"], state["step"]
+        """Go on from `state_dict()`. Raises RunError where that was made on other data."""
+        if state["data"] != self._fingerprint:
+            raise RunError(
+                f"cannot resume {self.folder.path}: its checkpoint was made on other data than the "
+                f"{self.dataset.name} found now (or on another validation split)"
+            )
+        self.epoch, self.step, self.seen = state["epoch"], state["step"], state["seen"]
         self.history, self.best, self.elapsed = state["history"], state["best"], state["elapsed"]
         self._losses.copy_(state["losses"])
         self._right.copy_(state["right"])
@@ -104,19 +112,18 @@ class Loop:
         set_random_state(state["random"])
 
     def _run_epoch(self, interrupt: Interrupt, display: Display) -> None:
-        began, first = time.monotonic(), self.step
+        began, first = time.monotonic(), self.seen
         self.learner.model.train()
         for x, y in self.batches.epoch(self.epoch, start=self.step):
             self._train_step(x, y)
-            self.step += 1
+            self.step, self.seen = self.step + 1, self.seen + len(y)
             if self._looks():
                 self._check_losses(self.step)
-                rate = (self.step - first) * self.config.batch_size / (time.monotonic() - began)
-                self._show(display, rate)
+                self._show(display, (self.seen - first) / (time.monotonic() - began))
             if interrupt.status is not None and self.step < len(self.batches):
                 self._stop(interrupt.status)
         self._check_losses(self.step)
-        self._end_epoch(display, (self.step - first) * self.config.batch_size / (time.monotonic() - began))
+        self._end_epoch(display, (self.seen - first) / (time.monotonic() - began))
         if interrupt.status is not None and self.epoch < self.config.epochs:
             self._stop(interrupt.status)
 
@@ -141,7 +148,7 @@ class Loop:
         self._check_trained()
         row = self._measure(rate)
         self.history.append(row)
-        self.epoch, self.step = self.epoch + 1, 0
+        self.epoch, self.step, self.seen = self.epoch + 1, 0, 0
         self._right.zero_()
         self.folder.save_checkpoint(self.state_dict())
         self.folder.write_metrics(self.history)
@@ -153,6 +160,8 @@ class Loop:
         score = (
             evaluate(self.learner.model, self.dataset, validation, self.machine) if len(validation) else None
         )
+        if score and not math.isfinite(score.loss):
+            self._diverge(f"the validation loss became {score.loss}", self.step - 1)
         row = {
             "epoch": self.epoch + 1,
             "loss": float(self._losses[: self.step].mean()),
@@ -187,8 +196,7 @@ class Loop:
 
     def _train_accuracy(self) -> float:
         """The fraction of this epoch's examples that were answered rightly when they came."""
-        seen = min(self.step * self.config.batch_size, len(self.dataset.train))
-        return int(self._right) / seen
+        return int(self._right) / self.seen
 
     def _check_losses(self, steps: int) -> None:
         bad = torch.nonzero(~torch.isfinite(self._losses[:steps]))
@@ -208,10 +216,11 @@ class Loop:
         kept = "the last good checkpoint is kept" if self.folder.latest.exists() else "no checkpoint yet"
         raise RunError(
             f"{what} in epoch {self.epoch + 1}, step {step + 1} ({kept}); "
-            f"a lower lr may help, it was {self.optimizer.param_groups[0]['lr']:.3g}"
+            f"a run with a lower lr than {self.config.lr:g}, in another folder, may help"
         )
 
     def _stop(self, status: int) -> None:
+        self._check_losses(self.step)
         self._check_trained()
         self.folder.save_checkpoint(self.state_dict())
         raise Interrupted(

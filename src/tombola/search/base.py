@@ -9,8 +9,9 @@ used.
 
 from __future__ import annotations
 
-import hashlib
+import copy
 import math
+import warnings
 from collections.abc import Iterator, Mapping
 from itertools import chain
 from typing import Any
@@ -69,14 +70,15 @@ class Search:
         counts = kept_counts(source, density)
         self.source = source
         self.steps = 0
-        self._settings: dict[str, Any] = {
+        # What decides the search, by the names that a user knows; a method adds its own options.
+        self.settings: dict[str, Any] = {
             "method": type(self).__name__,
-            "seed": source.seed,
-            "init": source.recipe.init,
-            "source": hashlib.sha256(repr(source.recipe).encode()).hexdigest()[:16],
+            **source.settings,
+            "density": dict(density) if isinstance(density, Mapping) else float(density),
             "kept": counts,
             "scope": scope,
             "absolute": absolute,
+            "score_init": score_init,
         }
         layers = [layer for layer in source.layers if layer.searched]
         self._scored = self._place_scores(layers, absolute, score_init)
@@ -98,8 +100,7 @@ class Search:
     @property
     def mask(self) -> Mask:
         """The weights kept by the scores as they are now (tensors that take no part: all)."""
-        for group in self._groups:
-            group.ensure_current()
+        self.select()
         return Mask(
             {
                 name: self._scored[name].mask.cpu().numpy()
@@ -123,6 +124,8 @@ class Search:
         self.steps += 1
         self.select()
         self.after_step()
+        for group in self._groups:
+            group.ensure_current()
 
     def after_step(self) -> None:
         """What a method does once scores and masks are up to date; nothing here."""
@@ -134,10 +137,18 @@ class Search:
     def ticket(self, metadata: Mapping[str, str] | None = None) -> Ticket:
         """The subnetwork found, as a seed and a mask, with the normalisation statistics.
 
+        Warns when other buffers of the model have changed, for no ticket stores those.
+
         Raises TombolaError if the ticket would not rebuild the weights in use, bit for bit: then
         something else has written into the model.
         """
         self.source.check_unchanged()
+        if changed := self.source.changed_buffers():
+            warnings.warn(
+                f"buffers that a ticket does not store have changed since the source was attached: "
+                f"{', '.join(changed)}; the network rebuilt will have them as its constructor makes them",
+                stacklevel=2,
+            )
         return Ticket.from_mask(self.source, self.mask, metadata=metadata)
 
     def state_dict(self) -> dict[str, Any]:
@@ -145,7 +156,7 @@ class Search:
         numbers and strings only.
         """
         return {
-            "settings": dict(self._settings),
+            "settings": copy.deepcopy(self.settings),
             "steps": self.steps,
             "scores": {name: scores.detach().clone() for name, scores in self.scores.items()},
             "generations": {
@@ -159,18 +170,28 @@ class Search:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from `state_dict()` of a search with the same settings over the same source.
 
-        Raises ArgumentError naming the first setting that differs; nothing is changed then.
+        Raises ArgumentError naming what differs or is missing; nothing is changed then.
         """
-        for key, mine in self._settings.items():
-            theirs = state["settings"].get(key)
-            if theirs != mine:
-                raise ArgumentError(f"the saved search has {key} = {theirs!r}, this one has {mine!r}")
+        self._check_state(state)
         self.source.restore(state["generations"])
         self.source.load_buffers_state(state["buffers"])
         for name, scores in self.scores.items():
             scores.copy_(state["scores"][name])
         self.steps = int(state["steps"])
         self.select()
+
+    def _check_state(self, state: Mapping[str, Any]) -> None:
+        for key in ("settings", "steps", "scores", "generations", "buffers"):
+            if key not in state:
+                raise ArgumentError(f"not the state of a search: it holds no {key!r}")
+        for key, mine in self.settings.items():
+            theirs = state["settings"].get(key)
+            if theirs != mine:
+                raise ArgumentError(f"the saved search has {_difference(key, theirs, mine)}")
+        for what, names in (("scores", self.scores), ("buffers", self.source.buffers_state())):
+            for name in names:
+                if name not in state[what]:
+                    raise ArgumentError(f"the saved search has no {what} for {name!r}")
 
     def _place_scores(self, layers: list[Layer], absolute: bool, score_init: str) -> dict[str, Scored]:
         names = [tensor.name for layer in layers for tensor in layer.tensors]
@@ -206,3 +227,12 @@ def initial_scores(source: Source, tensor: RandomTensor, score_init: str) -> np.
     else:
         scores = uniform(words, tensor.fan_in) * np.float32(1.0 / math.sqrt(tensor.fan_in))
     return np.where(source.mask[tensor.name], scores.reshape(tensor.shape), np.float32(0.0))
+
+
+def _difference(key: str, theirs: Any, mine: Any) -> str:
+    """What differs, down to the first entry of a mapping."""
+    if isinstance(theirs, Mapping) and isinstance(mine, Mapping):
+        names = [name for name in {**mine, **theirs} if theirs.get(name) != mine.get(name)]
+        if names:
+            return _difference(f"{key} of {names[0]!r}", theirs.get(names[0]), mine.get(names[0]))
+    return f"{key} = {theirs!r}, this one has {mine!r}"

@@ -6,6 +6,8 @@ NeurIPS 2021 (paper A), section 3.
 
 from __future__ import annotations
 
+from numbers import Integral, Real
+
 from tombola.errors import ArgumentError
 from tombola.search.base import Search
 from tombola.search.counts import LayerDensity
@@ -35,15 +37,16 @@ class IteRand(Search):
         absolute: bool = False,
         score_init: str = "fan_in",
     ) -> None:
-        if period is not None and (not isinstance(period, int) or period < 1):
+        if period is not None and (type(period) is bool or not isinstance(period, Integral) or period < 1):
             raise ArgumentError(
                 f"period is a number of optimiser steps, at least 1 (or None), got {period!r}"
             )
-        if not 0.0 <= rate <= 1.0:
+        if not isinstance(rate, Real) or not 0.0 <= rate <= 1.0:
             raise ArgumentError(f"rate is the probability of a redraw, in [0, 1], got {rate!r}")
         super().__init__(source, density, scope=scope, absolute=absolute, score_init=score_init)
-        self.period, self.rate = period, float(rate)
-        self._settings |= {"period": period, "rate": self.rate}
+        self.period: int | None = None if period is None else int(period)
+        self.rate: float = float(rate)
+        self.settings |= {"period": self.period, "rate": self.rate}
         if period is not None and rate > 0:
             source.track_generations(self.scores)
 

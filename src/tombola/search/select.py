@@ -26,6 +26,8 @@ class StraightThrough(torch.autograd.Function):
     weight's shape; `alive` may be None.
     """
 
+    generate_vmap_rule = True
+
     @staticmethod
     def forward(
         scores: torch.Tensor,
@@ -81,15 +83,19 @@ class Scored(nn.Module):
 class Group:
     """The tensors that share one threshold: the `keep` best of all their alive entries are kept.
 
-    A plain object, not a module: it owns no state of its own but remembers for which versions of
-    the scores the masks were selected.
+    A plain object, not a module: it owns no state of its own but remembers for which scores, and which
+    version of them, the masks were selected.
     """
 
     def __init__(self, slots: Sequence[Slot], keep: int, name: str) -> None:
         self.slots = list(slots)
         self.keep = keep
         self.name = name
-        self._versions: list[int] = []
+        self._seen: list[tuple[torch.Tensor, int]] = []
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy's scores start counting their versions anew, so what was seen says nothing of them.
+        return {**self.__dict__, "_seen": []}
 
     def claim(self) -> None:
         """Make the members ask this group for their masks."""
@@ -97,33 +103,52 @@ class Group:
             scored.group = self
 
     def ensure_current(self) -> None:
-        """Select again if any score was changed in place since (torch counts such changes)."""
-        if self._versions != [scored.scores._version for scored in self._scored()]:
+        """Select again if the scores are others, or were changed in place as far as torch counts that:
+        fused optimisers and `.data` go uncounted, which is why `Search.step` always selects.
+        """
+        now = [scored.scores for scored in self._scored()]
+        if any(torch._C._functorch.is_functorch_wrapped_tensor(scores) for scores in now):
+            return  # inside a transform of torch.func the values cannot be looked at
+        if len(now) != len(self._seen) or any(
+            scores is not seen or scores._version != version
+            for scores, (seen, version) in zip(now, self._seen, strict=True)
+        ):
             self.select()
 
     @torch.no_grad()
     def select(self) -> None:
         """Set the masks of all members from their scores as they are now.
 
-        Raises ArgumentError naming the layer when a score is NaN.
+        Raises ArgumentError naming the layer when a score is NaN or infinite, or no float32.
         """
-        try:
-            masks = select([_ranks(slot) for slot in self.slots], self.keep)
-        except ArgumentError as error:
-            raise ArgumentError(f"{self.name}: {error}") from None
-        for scored, mask in zip(self._scored(), masks, strict=True):
+        members = self._scored()
+        for scored in members:
+            _check_scores(self.name, scored.scores)
+        masks = select([_ranks(slot) for slot in self.slots], self.keep)
+        for scored, mask in zip(members, masks, strict=True):
             scored.mask.copy_(mask)
-        self._versions = [scored.scores._version for scored in self._scored()]
+        self._seen = [(scored.scores, scored.scores._version) for scored in members]
 
     def _scored(self) -> list[Scored]:
         return [scored for slot in self.slots if isinstance(scored := slot.masking, Scored)]
+
+
+def _check_scores(name: str, scores: torch.Tensor) -> None:
+    # An infinite score would tie with the rank of the entries outside the source.
+    if scores.dtype != torch.float32:
+        raise ArgumentError(
+            f"{name}: scores must be float32, got {scores.dtype}: leave the model's type alone"
+        )
+    least, greatest = torch.aminmax(scores)
+    if not bool(torch.isfinite(least) & torch.isfinite(greatest)):
+        raise ArgumentError(f"{name}: scores must be finite numbers, got values from {least} to {greatest}")
 
 
 def select(ranks: Sequence[torch.Tensor], keep: int) -> list[torch.Tensor]:
     """Masks of the `keep` greatest entries of all `ranks` together, each of its tensor's shape.
 
     The count is exact: ties at the threshold go to the lower index, in the order of the tensors and
-    flat within each. Raises ArgumentError when an entry is NaN.
+    flat within each. The entries are numbers or -inf.
     """
     flat = ranks[0].reshape(-1) if len(ranks) == 1 else torch.cat([rank.reshape(-1) for rank in ranks])
     if flat.device.type == "cpu":
@@ -139,8 +164,6 @@ def _select_on_device(flat: torch.Tensor, keep: int) -> torch.Tensor:
     """`top_k` without a copy to the host."""
     if keep <= 0:
         return torch.zeros_like(flat, dtype=torch.bool)
-    if bool(flat.isnan().any()):
-        raise ArgumentError("scores must be numbers, got NaN")
     cut = flat.topk(keep, sorted=False).values.min()
     above, tied = flat > cut, flat == cut
     return above | (tied & (tied.cumsum(0) <= keep - above.sum()))

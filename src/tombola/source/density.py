@@ -6,6 +6,7 @@ weights of layer l (paper B, section 2, "Sparsity Ratios").
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Callable, Mapping
 
 from tombola.errors import ArgumentError, unknown
@@ -40,6 +41,6 @@ def densities(shapes: Shapes, density: float, rule: str = "uniform") -> dict[str
 
 def check_density(density: float, name: str = "density") -> float:
     """Return `density` as a float, or raise ArgumentError when it is not in (0, 1]."""
-    if isinstance(density, bool) or not isinstance(density, (int, float)) or not 0.0 < density <= 1.0:
+    if isinstance(density, bool) or not isinstance(density, numbers.Real) or not 0.0 < density <= 1.0:
         raise ArgumentError(f"{name} is the fraction of weights kept, in (0, 1], got {density!r}")
     return float(density)

@@ -6,6 +6,7 @@ The only toucher of modules: everything else speaks to a model through a Source.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,10 +17,16 @@ from tombola.mask import Mask
 from tombola.rng import Stream, check_seed
 from tombola.source.init import DISTRIBUTIONS, FloatArray
 from tombola.source.plan import Include, Layer, make_plan
-from tombola.source.recipe import Generations, RandomTensor, Recipe, Shape
+from tombola.source.recipe import Generations, RandomTensor, Recipe, Shape, check_generations
 from tombola.source.roles import statistics_buffers
 from tombola.source.slot import Slot
-from tombola.source.surgery import attach_slot, detach_slot, find_parameters
+from tombola.source.surgery import (
+    attach_slot,
+    check_plain,
+    current_parameter,
+    detach_slot,
+    find_parameters,
+)
 
 
 class Source:
@@ -49,6 +56,9 @@ class Source:
     ArgumentError : for an option out of range, a model with nothing to mask, a parameter of no
         known kind, or a model that has a source already. The model is then as it was.
 
+    An embedding's padding row is drawn like any other row. Buffers other than normalisation statistics
+    are left alone, and are no part of a ticket.
+
     After `detach()` the model consists of plain modules that hold the materialised weights; masks,
     tickets and weights can still be asked for, but nothing changes any more.
     """
@@ -67,6 +77,7 @@ class Source:
         fan_in: Mapping[str, float] | None = None,
         fixed: Mapping[str, float] | None = None,
     ) -> None:
+        check_plain(model)
         check_seed(seed)
         if init not in DISTRIBUTIONS:
             raise unknown("init", init, DISTRIBUTIONS)
@@ -81,7 +92,9 @@ class Source:
             fan_in=fan_in or {},
             fixed=fixed or {},
         )
-        tensors = tuple(tensor for layer in plan.layers for tensor in layer.tensors)
+        order = {found.name: position for position, found in enumerate(parameters)}
+        drawn = (tensor for layer in plan.layers for tensor in layer.tensors)
+        tensors = tuple(sorted(drawn, key=lambda tensor: order[tensor.name]))
         self.model = model
         self.density = float(density)
         self.densities: dict[str, float] = plan.densities
@@ -92,7 +105,20 @@ class Source:
         self._requires_grad = {found.name: found.parameter.requires_grad for found in parameters}
         self._slots = {tensor.name: self._make_slot(tensor) for tensor in tensors}
         self._statistics: dict[str, FloatArray] | None = None
+        # What decides the network, by the names that a user knows: a saved search is checked with it.
+        self.settings: dict[str, Any] = {
+            "seed": int(seed),
+            "init": init,
+            "source density": float(density),
+            "rule": rule,
+            "bias": bias,
+            "fan density": dict(fan_density) if isinstance(fan_density, Mapping) else fan_density,
+            "fixed": dict(fixed or {}),
+            "fan-in": dict(fan_in or {}),
+            "shapes": {tensor.name: list(tensor.shape) for tensor in tensors},
+        }
         self._attach()
+        self._unstored = {name: buffer.clone() for name, buffer in self._unstored_buffers()}
 
     def __repr__(self) -> str:
         state = "attached" if self.attached else "detached"
@@ -139,9 +165,9 @@ class Source:
     def statistics(self) -> dict[str, FloatArray]:
         """The running statistics of the normalisation layers, as float32 arrays by buffer name."""
         if self._statistics is not None:
-            return self._statistics
+            return {name: values.copy() for name, values in self._statistics.items()}
         return {
-            name: buffer.cpu().numpy().astype(np.float32, copy=True)
+            name: buffer.float().cpu().numpy().copy()
             for name, buffer in statistics_buffers(self.model).items()
             if buffer.is_floating_point()
         }
@@ -161,9 +187,9 @@ class Source:
 
     def parameter(self, name: str) -> nn.Parameter:
         """The frozen parameter that holds a random tensor's weights, or their masked values once
-        detached.
+        detached. Looked up where it stands, for a model may have replaced the object.
         """
-        return self._found[name].parameter
+        return current_parameter(self._found[name])
 
     def in_use(self, name: str) -> torch.Tensor:
         """The weight that the forward pass computes with, masked, of its parameter's shape."""
@@ -199,12 +225,12 @@ class Source:
     def restore(self, generations: Mapping[str, Generations | torch.Tensor | None]) -> None:
         """Set every weight to its value of the given generation, as a resumed search needs."""
         self.check_attached("restore weights")
+        arrays = {t.name: _generation_array(t, generations.get(t.name)) for t in self.recipe.tensors}
         for tensor in self.recipe.tensors:
-            given = generations[tensor.name]
-            array = None if given is None else np.asarray(given, dtype=np.int32)
+            array = arrays[tensor.name]
             slot, parameter = self._slots[tensor.name], self.parameter(tensor.name)
             parameter.copy_(torch.from_numpy(self.recipe.weights(tensor, array)))
-            slot.generations = None if array is None else torch.tensor(array, device=parameter.device)
+            slot.generations = None if array is None else torch.from_numpy(array).to(parameter.device)
 
     def detach(self) -> None:
         """Take the source out of the model: plain modules of their own class again, holding the
@@ -218,6 +244,13 @@ class Source:
         for name, found in self._found.items():
             found.parameter.requires_grad_(self._requires_grad[name])
 
+    def changed_buffers(self) -> list[str]:
+        """The model's buffers that have changed since the source was attached and that no ticket stores:
+        all but the normalisation statistics. Empty once detached.
+        """
+        now = self._unstored_buffers() if self.attached else ()
+        return [n for n, b in now if n not in self._unstored or not torch.equal(b, self._unstored[n].to(b))]
+
     def check_unchanged(self) -> None:
         """Raise TombolaError when the model no longer holds what the recipe says: something beside
         Tombola has written into it. Once detached the model is the user's, and nothing is checked.
@@ -228,7 +261,7 @@ class Source:
         expected |= {constant.name: constant.value for constant in self.recipe.fixed}
         for name, value in expected.items():
             found = self.parameter(name).detach().cpu().numpy()
-            if not np.array_equal(found, np.broadcast_to(value, found.shape)):
+            if not np.array_equal(found, np.broadcast_to(np.float32(value), found.shape)):
                 raise TombolaError(
                     f"parameter {name!r} no longer holds its value from the seed: it was changed outside "
                     "of Tombola, and no ticket could rebuild it"
@@ -259,6 +292,10 @@ class Source:
         """The model's buffers without those that a source or a search has put in."""
         return ((n, b) for n, b in self.model.named_buffers() if ".parametrizations." not in f".{n}")
 
+    def _unstored_buffers(self) -> Iterator[tuple[str, torch.Tensor]]:
+        statistics = statistics_buffers(self.model)
+        return ((name, buffer) for name, buffer in self._own_buffers() if name not in statistics)
+
     def _make_slot(self, tensor: RandomTensor) -> Slot:
         if tensor.is_dense:
             return Slot(None)
@@ -269,7 +306,15 @@ class Source:
         slot, parameter = self._slots[tensor.name], self.parameter(tensor.name)
         self.track_generations([tensor.name])
         values = torch.from_numpy(self.recipe.redrawn(tensor, generation, indices)).to(parameter.device)
-        where = torch.from_numpy(indices).to(parameter.device)
-        parameter.view(-1)[where] = values
+        # By coordinates, for a parameter need not be contiguous (channels-last convolutions are not).
+        where = torch.unravel_index(torch.from_numpy(indices).to(parameter.device), tensor.shape)
+        parameter[where] = values
         assert slot.generations is not None
-        slot.generations.view(-1)[where] = generation
+        slot.generations[where] = generation
+
+
+def _generation_array(tensor: RandomTensor, given: Generations | torch.Tensor | None) -> Generations | None:
+    if given is None:
+        return None
+    array = given.cpu().numpy() if isinstance(given, torch.Tensor) else np.asarray(given)
+    return check_generations(tensor.name, array, tensor.shape)

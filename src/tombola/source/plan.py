@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import numbers
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+
+import numpy as np
 
 from tombola.errors import ArgumentError
 from tombola.rng import threshold
@@ -12,6 +16,10 @@ from tombola.source.density import check_density, densities
 from tombola.source.recipe import FixedTensor, RandomTensor
 from tombola.source.roles import Bias, Fixed, Weight, role_of
 from tombola.source.surgery import Found
+
+# Within these bounds no weight underflows to 0 and no fixed value overflows float32.
+MAX_FAN_IN = 1 << 31
+MAX_FIXED = float(np.finfo(np.float32).max)
 
 Include = Callable[[str], bool] | Iterable[str] | str | None
 
@@ -54,6 +62,9 @@ def make_plan(
 
     Raises ArgumentError where an option does not fit the model, or nothing is left to search.
     """
+    for option, given in (("fan_in", fan_in), ("fixed", fixed)):
+        for pattern, value in given.items():
+            _check_number(option, pattern, value)
     layers, constants = _sort(parameters, bias, fan_in, fixed)
     takes_part = _predicate(include)
     layers = [replace(layer, searched=takes_part(layer.name)) for layer in layers]
@@ -108,8 +119,11 @@ def _sort(
 def _owner(bias: Found, weight_attribute: str, parameters: list[Found]) -> str:
     """The name of the weight that stands beside a bias (another name where the weight is tied)."""
     home = bias.places[0].module
-    weight = home._parameters[weight_attribute]
-    return next(found.name for found in parameters if found.parameter is weight)
+    weight = home._parameters.get(weight_attribute)
+    for found in parameters:
+        if found.parameter is weight:
+            return found.name
+    raise ArgumentError(f"bias {bias.name!r} stands beside no parameter {weight_attribute!r} to share with")
 
 
 def _settle(
@@ -148,11 +162,17 @@ def _check_names(option: str, given: Iterable[str], names: list[str]) -> None:
 
 def _check_patterns(option: str, patterns: Mapping[str, float], names: Iterable[str]) -> None:
     names = list(names)
-    for pattern, value in patterns.items():
+    for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in names):
             raise ArgumentError(f"{option} names {pattern!r}, but the parameters are: {', '.join(names)}")
-        if option == "fan_in" and not value > 0:
-            raise ArgumentError(f"fan_in of {pattern!r} must be greater than 0, got {value!r}")
+
+
+def _check_number(option: str, pattern: str, value: float) -> None:
+    number = isinstance(value, numbers.Real) and math.isfinite(value)
+    if option == "fan_in" and not (number and 0 < value <= MAX_FAN_IN):
+        raise ArgumentError(f"fan_in of {pattern!r} must be in (0, {MAX_FAN_IN}], got {value!r}")
+    if not number or abs(value) > MAX_FIXED:
+        raise ArgumentError(f"fixed value of {pattern!r} must be a float32 number, got {value!r}")
 
 
 def _tidy(fan_in: float) -> float:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from tombola.errors import ArgumentError
 from tombola.mask import BoolArray, Mask
 from tombola.rng import WORD_RANGE, Stream, below, words_of
 from tombola.source.init import FloatArray, draw
@@ -107,3 +108,14 @@ class Recipe:
 
     def _stream(self, tensor: RandomTensor, generation: int) -> Stream:
         return Stream(self.seed, tensor.name, "weight", generation)
+
+
+def check_generations(name: str, array: npt.NDArray[np.generic], shape: Shape) -> Generations:
+    """`array` as int32. Raises ArgumentError unless it holds integers in [0, 2^31) of `shape`."""
+    if array.shape != shape or array.dtype.kind not in "iu":
+        came = f"{array.dtype} of shape {array.shape}"
+    elif array.size and not (int(array.min()) >= 0 and int(array.max()) < 1 << 31):
+        came = f"values from {int(array.min())} to {int(array.max())}"
+    else:
+        return array.astype(np.int32)
+    raise ArgumentError(f"generations {name!r}: expected integers in [0, 2^31) of shape {shape}, got {came}")

@@ -60,7 +60,12 @@ def _transposed_convolution(module: _ConvTransposeNd) -> dict[str, Role]:
     return {"weight": Weight(max(1.0, module.out_channels // module.groups * taps)), "bias": Bias("weight")}
 
 
-def _embedding(module: nn.Module) -> dict[str, Role]:
+def _embedding(module: nn.Embedding | nn.EmbeddingBag) -> dict[str, Role]:
+    if module.max_norm is not None or module.sparse:
+        raise ArgumentError(
+            f"{module} cannot be masked: max_norm rewrites frozen weights and sparse gradients reach no "
+            "scores; make it without"
+        )
     return {"weight": Weight(1)}
 
 

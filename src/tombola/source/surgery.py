@@ -51,6 +51,33 @@ def find_parameters(model: nn.Module) -> list[Found]:
     return [Found(names[key], parameters[key], tuple(places[key])) for key in names]
 
 
+def check_plain(model: nn.Module) -> None:
+    """Raise ArgumentError for a wrapper, under which every parameter has another name: a ticket found
+    through it would fit no plain model.
+    """
+    for inside in ("_orig_mod", "module"):
+        wrapped = (nn.DataParallel, nn.parallel.DistributedDataParallel) if inside == "module" else nn.Module
+        if inside in model._modules and isinstance(model, wrapped):
+            raise ArgumentError(
+                f"{type(model).__name__} wraps a model: give Source the model itself (its .{inside}) and "
+                "wrap it afterwards"
+            )
+
+
+def current_parameter(found: Found) -> nn.Parameter:
+    """The parameter that stands at the first place now, whether a slot is over it or not."""
+    place = found.places[0]
+    if parametrize.is_parametrized(place.module, place.attribute):
+        lists = place.module.parametrizations
+        assert isinstance(lists, nn.ModuleDict)
+        original = lists[place.attribute].original
+        assert isinstance(original, nn.Parameter)
+        return original
+    parameter = place.module._parameters[place.attribute]
+    assert parameter is not None
+    return parameter
+
+
 def attach_slot(found: Found, slot: Slot) -> None:
     """Put one slot at every place of a parameter; the parameter itself stays the same object."""
     for place in found.places:
@@ -72,7 +99,7 @@ def _walk(model: nn.Module) -> Iterator[tuple[str, nn.Parameter, Place]]:
     for prefix, module in model.named_modules():
         if isinstance(module, parametrize.ParametrizationList):
             raise ArgumentError(
-                f"module {prefix.partition('.parametrizations')[0]!r} is parametrized already "
+                f"module {f'.{prefix}'.partition('.parametrizations')[0][1:]!r} is parametrized already "
                 "(another Source, or weight_norm and the like): detach or remove that first"
             )
         order = tuple(module._parameters)

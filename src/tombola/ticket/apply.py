@@ -11,6 +11,7 @@ from torch import nn
 from tombola.errors import TicketError
 from tombola.source.init import FloatArray
 from tombola.source.recipe import FixedTensor
+from tombola.source.roles import statistics_buffers
 
 
 @torch.no_grad()
@@ -31,9 +32,8 @@ def write_into(
     if any(".parametrizations." in f".{name}" for name in parameters):
         raise TicketError("the model has a Source attached: apply a ticket to a plain model")
     _check("parameter", {name: tuple(p.shape) for name, p in parameters.items()}, values)
-    buffers = dict(model.named_buffers())
-    known = {name: tuple(b.shape) for name, b in buffers.items() if name in statistics}
-    _check("statistic", known, statistics)
+    buffers = {name: b for name, b in statistics_buffers(model).items() if b.is_floating_point()}
+    _check("statistic", {name: tuple(b.shape) for name, b in buffers.items()}, statistics)
     for name, value in values.items():
         parameters[name].copy_(torch.from_numpy(value))
     for name, value in statistics.items():

@@ -95,7 +95,8 @@ def _array(name: str, view: Mapping[str, Any]) -> np.ndarray:
             f"got {view['dtype']} of shape {tuple(view['shape'])}"
         )
     data: bytes = bytes(view["data"])
-    return np.frombuffer(data, dtype=_DTYPES[view["dtype"]])
+    stored = _DTYPES[view["dtype"]]
+    return np.frombuffer(data, dtype=stored).astype(stored.newbyteorder("="), copy=False)
 
 
 def _seal(blank: bytes) -> bytes:

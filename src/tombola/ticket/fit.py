@@ -11,7 +11,7 @@ import numpy.typing as npt
 from tombola.errors import ArgumentError
 from tombola.mask import Mask
 from tombola.source.init import FloatArray
-from tombola.source.recipe import Generations, Recipe
+from tombola.source.recipe import Generations, Recipe, check_generations
 
 
 class RandomNetwork(Protocol):
@@ -54,13 +54,7 @@ def fit_generations(
     _check_names("generations", generations, shapes)
     checked: dict[str, Generations | None] = {}
     for name, values in generations.items():
-        array = np.asarray(values)
-        if array.shape != shapes[name] or array.dtype.kind not in "iu" or (array < 0).any():
-            raise ArgumentError(
-                f"generations {name!r}: expected integers >= 0 of shape {shapes[name]}, "
-                f"got {array.dtype} of shape {array.shape}"
-            )
-        checked[name] = array.astype(np.int32)
+        checked[name] = check_generations(name, np.asarray(values), shapes[name])
     return checked
 
 
@@ -68,3 +62,12 @@ def _check_names(what: str, given: Iterable[str], known: Mapping[str, object]) -
     for name in given:
         if name not in known:
             raise ArgumentError(f"{what} names {name!r}, which the source does not have")
+
+
+def fit_statistics(source: RandomNetwork) -> dict[str, FloatArray]:
+    """The source's statistics. Raises ArgumentError where one is no finite number."""
+    statistics = source.statistics()
+    for name, values in statistics.items():
+        if not np.isfinite(values).all():
+            raise ArgumentError(f"statistic {name!r} holds a value that is not finite: no ticket can hold it")
+    return statistics

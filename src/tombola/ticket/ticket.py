@@ -17,7 +17,7 @@ from tombola.files import write_atomically
 from tombola.mask import Mask
 from tombola.source.init import FloatArray
 from tombola.source.recipe import FixedTensor, Generations, Recipe
-from tombola.ticket.fit import RandomNetwork, fit_generations, fit_mask
+from tombola.ticket.fit import RandomNetwork, fit_generations, fit_mask, fit_statistics
 from tombola.ticket.format import Contents, check_metadata, read, write
 from tombola.ticket.rebuild import network_digest, rebuild_weights
 
@@ -61,7 +61,7 @@ class Ticket:
             source.recipe,
             ordered,
             kept,
-            source.statistics(),
+            fit_statistics(source),
             check_metadata(metadata or {}, ArgumentError),
             digest="",
         )
