@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,8 @@ from commands import (
     tombola_process,
     write_module,
 )
+from tombola import data
+from tombola.data import Split
 
 
 @pytest.mark.parametrize("at", [1, 5, STEPS - 1, STEPS, STEPS + 1, STEPS + 2, 2 * STEPS])
@@ -32,7 +35,9 @@ def test_a_search_stopped_at_any_step(tmp_path: Path, monkeypatch: pytest.Monkey
     folder = tmp_path / "run"
     line = stopped_at(monkeypatch, at, "search", *TINY, *OPTIONS, "--out", folder)
     epoch, step = divmod(at, STEPS + 1)  # the loop asks once more after the epoch
-    assert f"epoch {epoch + 1}, step {step}" in line or at == STEPS
+    # After an epoch's last step there is no rest of it to go on with: the epoch is ended first.
+    expected = (1, 0) if at == STEPS else (epoch, step)
+    assert f"epoch {expected[0] + 1}, step {expected[1]}" in line
     assert f"--resume --out {folder}" in line
     assert not (folder / "result.json").exists()
     # With the folder alone, as the line says: the options are those of the run.
@@ -52,6 +57,18 @@ def test_dense_training_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     stopped_at(monkeypatch, STEPS + 4, "train", *TINY, "--out", tmp_path / "run")
     assert tombola("train", "--resume", "--out", tmp_path / "run").status == 0
     assert_same(tmp_path / "run", finished("train"), "model.safetensors")
+
+
+def test_other_data_are_not_resumed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "run"
+    stopped_at(monkeypatch, STEPS + 4, "search", *TINY, *OPTIONS, "--out", folder)
+    before = everything_in(folder)
+    digits = data.load("digits", validation=0.1)
+    inverted = replace(digits, train=Split(255 - digits.train.images, digits.train.labels))
+    monkeypatch.setattr("tombola.data.load", lambda *_, **__: inverted)
+    line = refusal("search", "--resume", "--out", folder)
+    assert "its checkpoint was made on other data than the digits found now" in line
+    assert everything_in(folder) == before
 
 
 STATEFUL = """

@@ -248,3 +248,20 @@ def test_a_run_that_is_not_resumed_does_not_touch_a_finished_one(tmp_path: Path)
     before = everything_in(folder)
     assert "holds another run" in refusal("search", "--config", folder / "config.toml", "--out", folder)
     assert everything_in(folder) == before
+
+
+def test_the_default_search_keeps_redrawn_weights() -> None:
+    """With a period longer than the run, IteRand would be edge-popup under another name."""
+    config = SearchConfig()
+    steps = config.epochs * (library.data.load("digits").train.labels.numel() // config.batch_size)
+    assert config.method == "iterand"
+    assert config.period is not None
+    # Redraws early enough for the scores to select what they brought.
+    assert steps // config.period >= 5
+
+
+def test_redrawn_weights_are_kept(tmp_path: Path) -> None:
+    options = ["--period", "5", "--rate", "0.5", "--out", str(tmp_path / "run")]
+    assert tombola("search", *TINY, *options).status == 0
+    generations = library.Ticket.load(tmp_path / "run" / "ticket.tombola").generations
+    assert max(int(values.max()) for values in generations.values()) >= 1
