@@ -108,6 +108,7 @@ def test_bernoulli_ends_are_certain() -> None:
 
 def test_threshold_counts_words() -> None:
     assert (threshold(0.0), threshold(0.5), threshold(1.0)) == (0, 1 << 31, 1 << 32)
+    assert threshold(0.3) == 1288490189  # 0.3 · 2^32 = 1288490188.8, to the nearest
     words = np.array([0, 5, 2**32 - 1], dtype=np.uint32)
     assert below(words, 5).tolist() == [True, False, False]
     assert below(words, 1 << 32).all()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,6 +13,9 @@ from tombola import TicketError
 from tombola.rng import Stream
 from tombola.ticket.codec import TensorCounts, TensorMask, decode, encode
 from tombola.ticket.counts import read_counts, write_counts
+
+GOLDEN_SIZE = 224
+GOLDEN_HASH = "8dc0de7124dafa319cca0d3f2a15a3026489d503a7470551d5cc97197645dc7a"
 
 
 def tensor_mask(seed: int, size: int, density: float, generations: int) -> TensorMask:
@@ -98,3 +103,11 @@ def test_counts_by_hand() -> None:
     data = bytes([0, 0xAC, 0x02, 2, 0, 0xC8, 0x01, 5])
     assert write_counts(counts) == data
     assert read_counts(data, [7, 300]) == counts
+
+
+def test_golden_words() -> None:
+    # Whatever changes these makes every ticket unreadable: another version of the coder, other
+    # probabilities, another order.
+    words, _ = encode([tensor_mask(3, 5000, 0.3, 4), tensor_mask(4, 700, 0.05, 2)])
+    assert words.size == GOLDEN_SIZE
+    assert hashlib.sha256(words.astype("<u4").tobytes()).hexdigest() == GOLDEN_HASH

@@ -143,7 +143,8 @@ class Search:
         something else has written into the model.
         """
         self.source.check_unchanged()
-        if changed := self.source.changed_buffers():
+        changed = self.source.buffers.changed() if self.source.attached else []
+        if changed:
             warnings.warn(
                 f"buffers that a ticket does not store have changed since the source was attached: "
                 f"{', '.join(changed)}; the network rebuilt will have them as its constructor makes them",
@@ -163,7 +164,7 @@ class Search:
                 name: None if array is None else torch.from_numpy(array)
                 for name, array in self.source.generations().items()
             },
-            "buffers": self.source.buffers_state(),
+            "buffers": self.source.buffers.state(),
         }
 
     @torch.no_grad()
@@ -174,7 +175,7 @@ class Search:
         """
         self._check_state(state)
         self.source.restore(state["generations"])
-        self.source.load_buffers_state(state["buffers"])
+        self.source.buffers.load_state(state["buffers"])
         for name, scores in self.scores.items():
             scores.copy_(state["scores"][name])
         self.steps = int(state["steps"])
@@ -188,7 +189,7 @@ class Search:
             theirs = state["settings"].get(key)
             if theirs != mine:
                 raise ArgumentError(f"the saved search has {_difference(key, theirs, mine)}")
-        for what, names in (("scores", self.scores), ("buffers", self.source.buffers_state())):
+        for what, names in (("scores", self.scores), ("buffers", self.source.buffers.state())):
             for name in names:
                 if name not in state[what]:
                     raise ArgumentError(f"the saved search has no {what} for {name!r}")

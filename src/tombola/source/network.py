@@ -5,7 +5,7 @@ The only toucher of modules: everything else speaks to a model through a Source.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,10 +15,10 @@ from torch import nn
 from tombola.errors import ArgumentError, TombolaError, unknown
 from tombola.mask import Mask
 from tombola.rng import Stream, check_seed
+from tombola.source.buffers import Buffers
 from tombola.source.init import DISTRIBUTIONS, FloatArray
 from tombola.source.plan import Include, Layer, make_plan
 from tombola.source.recipe import Generations, RandomTensor, Recipe, Shape, check_generations
-from tombola.source.roles import statistics_buffers
 from tombola.source.slot import Slot
 from tombola.source.surgery import (
     attach_slot,
@@ -104,6 +104,7 @@ class Source:
         self._found = {found.name: found for found in parameters}
         self._requires_grad = {found.name: found.parameter.requires_grad for found in parameters}
         self._slots = {tensor.name: self._make_slot(tensor) for tensor in tensors}
+        self.buffers = Buffers(model)
         self._statistics: dict[str, FloatArray] | None = None
         # What decides the network, by the names that a user knows: a saved search is checked with it.
         self.settings: dict[str, Any] = {
@@ -118,7 +119,6 @@ class Source:
             "shapes": {tensor.name: list(tensor.shape) for tensor in tensors},
         }
         self._attach()
-        self._unstored = {name: buffer.clone() for name, buffer in self._unstored_buffers()}
 
     def __repr__(self) -> str:
         state = "attached" if self.attached else "detached"
@@ -166,20 +166,7 @@ class Source:
         """The running statistics of the normalisation layers, as float32 arrays by buffer name."""
         if self._statistics is not None:
             return {name: values.copy() for name, values in self._statistics.items()}
-        return {
-            name: buffer.float().cpu().numpy().copy()
-            for name, buffer in statistics_buffers(self.model).items()
-            if buffer.is_floating_point()
-        }
-
-    def buffers_state(self) -> dict[str, torch.Tensor]:
-        """Copies of all of the model's own buffers (batch counters too), to resume from."""
-        return {name: buffer.clone() for name, buffer in self._own_buffers()}
-
-    def load_buffers_state(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Set the model's own buffers to those of `buffers_state`."""
-        for name, buffer in self._own_buffers():
-            buffer.copy_(state[name])
+        return self.buffers.statistics()
 
     def slot(self, name: str) -> Slot:
         """The slot of a random tensor, where a method puts its module (see `tombola.Search`)."""
@@ -244,13 +231,6 @@ class Source:
         for name, found in self._found.items():
             found.parameter.requires_grad_(self._requires_grad[name])
 
-    def changed_buffers(self) -> list[str]:
-        """The model's buffers that have changed since the source was attached and that no ticket stores:
-        all but the normalisation statistics. Empty once detached.
-        """
-        now = self._unstored_buffers() if self.attached else ()
-        return [n for n, b in now if n not in self._unstored or not torch.equal(b, self._unstored[n].to(b))]
-
     def check_unchanged(self) -> None:
         """Raise TombolaError when the model no longer holds what the recipe says: something beside
         Tombola has written into it. Once detached the model is the user's, and nothing is checked.
@@ -281,20 +261,9 @@ class Source:
         for found in self._found.values():
             found.parameter.requires_grad_(False)
             found.parameter.grad = None
-        for module in self.model.modules():
-            reset = getattr(module, "reset_running_stats", None)
-            if callable(reset):
-                reset()
+        self.buffers.reset_statistics()
         for name, slot in self._slots.items():
             attach_slot(self._found[name], slot)
-
-    def _own_buffers(self) -> Iterator[tuple[str, torch.Tensor]]:
-        """The model's buffers without those that a source or a search has put in."""
-        return ((n, b) for n, b in self.model.named_buffers() if ".parametrizations." not in f".{n}")
-
-    def _unstored_buffers(self) -> Iterator[tuple[str, torch.Tensor]]:
-        statistics = statistics_buffers(self.model)
-        return ((name, buffer) for name, buffer in self._own_buffers() if name not in statistics)
 
     def _make_slot(self, tensor: RandomTensor) -> Slot:
         if tensor.is_dense:

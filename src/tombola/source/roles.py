@@ -153,13 +153,3 @@ def role_of(
             f"kind: pass fixed={{{name!r}: value}} or fan_in={{{name!r}: n}} to Source"
         )
     return known[attribute]
-
-
-def statistics_buffers(model: nn.Module) -> dict[str, torch.Tensor]:
-    """The buffers of all normalisation layers by dotted name, in model order."""
-    return {
-        f"{prefix}.{attribute}" if prefix else attribute: buffer
-        for prefix, module in model.named_modules()
-        if isinstance(module, _NormBase)
-        for attribute, buffer in module.named_buffers(recurse=False)
-    }

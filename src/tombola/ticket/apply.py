@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from tombola.errors import TicketError
+from tombola.source.buffers import statistics_buffers
 from tombola.source.init import FloatArray
 from tombola.source.recipe import FixedTensor
-from tombola.source.roles import statistics_buffers
 
 
 @torch.no_grad()
