@@ -50,9 +50,11 @@ def _draw_curves(figure: SubFigure, records: Sequence[Record]) -> None:
     from matplotlib.ticker import MaxNLocator
 
     axes = figure.subplots()
-    for record, label in zip(records, _labels(records), strict=True):
-        _draw_curve(axes, record, label)
-    axes.set_xlabel("epoch")
+    # After the last epoch of all, side by side: equal accuracies would hide each other.
+    last = max(record.epochs[-1] for record in records)
+    for number, (record, label) in enumerate(zip(records, _labels(records), strict=True), start=1):
+        _draw_curve(axes, record, label, star_at=last * (1 + 0.05 * number))
+    axes.set_xlabel("epoch (stars: on the test images, after the run)")
     axes.set_ylabel("accuracy, %")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
@@ -62,7 +64,7 @@ def _draw_curves(figure: SubFigure, records: Sequence[Record]) -> None:
     figure.legend(loc="outside lower left", fontsize=8.5, frameon=False)
 
 
-def _draw_curve(axes: Axes, record: Record, label: str) -> None:
+def _draw_curve(axes: Axes, record: Record, label: str, star_at: float) -> None:
     """The run's curve, and a star for its one look at the test images."""
     split = "held-out images" if record.validated else "training images"
     (line,) = axes.plot(
@@ -74,7 +76,7 @@ def _draw_curve(axes: Axes, record: Record, label: str) -> None:
     )
     accuracy = 100 * record.result["test_accuracy"]
     axes.plot(
-        record.result["best_epoch"],
+        star_at,
         accuracy,
         marker="*",
         markersize=14,
