@@ -3,9 +3,10 @@
     TOMBOLA_DATA=FOLDER python benchmarks/cifar10_short.py [--threads N]
 
 Conv-6 of width 0.25, signed-constant weights, ticket density 0.5, learning rate 0.3, weight decay 1e-4,
-batches of 128, bfloat16, IteRand's period 300 and rate 0.1, 6 epochs on all 50,000 training images (so nothing is held out, and the last
-epoch is taken). The figures to compare with were made on the JPEG copy of CIFAR-10, one seed each:
-IteRand 56.3 %, edge-popup 57.1 %, dense training (Kaiming-uniform, learning rate 0.01) 61.5 %.
+batches of 128, bfloat16, IteRand's period 300 and rate 0.1, 6 epochs on all 50,000 training images (so
+nothing is held out, and the last epoch is taken). The figures to compare with were made on the JPEG copy
+of CIFAR-10, one seed each: IteRand 56.3 %, edge-popup 57.1 %, dense training (Kaiming-uniform, learning
+rate 0.01) 61.5 %.
 """
 
 from __future__ import annotations
