@@ -101,14 +101,8 @@ class Search:
     def mask(self) -> Mask:
         """The weights kept by the scores as they are now (tensors that take no part: all)."""
         self.select()
-        return Mask(
-            {
-                name: self._scored[name].mask.cpu().numpy()
-                if name in self._scored
-                else self.source.mask[name]
-                for name in self.source.names
-            }
-        )
+        searched = {name: scored.mask.cpu().numpy() for name, scored in self._scored.items()}
+        return Mask({**self.source.mask, **searched})
 
     def select(self) -> None:
         """Set the masks from the scores as they are now."""
@@ -118,7 +112,7 @@ class Search:
     def step(self) -> None:
         """To be called after every `optimizer.step()`: selects the masks, then `after_step`.
 
-        Raises ArgumentError once the source is detached, or when a score has become NaN.
+        Raises ArgumentError once the source is detached, or when a score is no finite number any more.
         """
         self.source.check_attached("step")
         self.steps += 1
