@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tombola.errors import ArgumentError
-from tombola.rng import Stream, below, check_seed, threshold
+from tombola.rng import RUN, Stream, check_seed, threshold, words_of
 
 STREAM = Stream(7, "fc.weight", "weight", 2)
 GOLDEN_WORDS = [
@@ -109,9 +109,30 @@ def test_bernoulli_ends_are_certain() -> None:
 def test_threshold_counts_words() -> None:
     assert (threshold(0.0), threshold(0.5), threshold(1.0)) == (0, 1 << 31, 1 << 32)
     assert threshold(0.3) == 1288490189  # 0.3 · 2^32 = 1288490188.8, to the nearest
-    words = np.array([0, 5, 2**32 - 1], dtype=np.uint32)
-    assert below(words, 5).tolist() == [True, False, False]
-    assert below(words, 1 << 32).all()
+
+
+def test_words_below_a_limit() -> None:
+    words = STREAM.words(RUN + 100)
+    limit = int(words[RUN + 50])
+    assert np.array_equal(STREAM.below(words.size, limit), words < limit)
+    assert STREAM.below(9, 1 << 32).all()
+    assert not STREAM.below(9, 0).any()
+
+
+@given(st.integers(0, 100), st.integers(0, 50))
+def test_reading_may_start_anywhere(start: int, count: int) -> None:
+    assert np.array_equal(STREAM.words(count, start), STREAM.words(start + count)[start:])
+
+
+def test_many_streams_at_once() -> None:
+    # Groups that are read in sequence, scattered ones and empty ones, in no order.
+    streams = [Stream(3, "a", "b", generation) for generation in range(6)]
+    which = np.array([0] * 2000 + [1, 3, 5, 5, 4] * 3, dtype=np.int32)
+    indices = np.concatenate([np.arange(2000)[::-1] * 3, np.arange(15) ** 5]).astype(np.int64)
+    found = words_of(streams, which, indices)
+    assert all(
+        found[n] == streams[w].words(1, i)[0] for n, (w, i) in enumerate(zip(which, indices, strict=True))
+    )
 
 
 @pytest.mark.parametrize("seed", [-1, 1 << 64, 1.0, True, "0", None])

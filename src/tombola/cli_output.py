@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from tombola.ticket import Ticket
+from tombola.ticket.anatomy import LayerAnatomy, anatomy
+from tombola.ticket.container import FORMAT, VERSION
 
 
 def print_json(values: Mapping[str, Any]) -> None:
@@ -37,15 +39,13 @@ def print_ticket(ticket: Ticket, as_json: bool) -> None:
         print_json(summary)
         return
     table = Table(title="Random tensors: drawn from the seed, kept where the mask says")
-    table.add_column("tensor")
-    for column in ("shape", "weights", "alive", "kept", "density", "generations"):
-        table.add_column(column, justify="right")
+    table.add_column("tensor", footer="all")
+    for column, footer in _totals(summary).items():
+        table.add_column(column, footer=footer, justify="right")
+    table.show_footer = True
     for row in summary["tensors"]:
-        shape = "×".join(str(size) for size in row["shape"])
-        numbers = (f"{row[name]:,}" for name in ("weights", "alive", "kept"))
         # Text: brackets in a name are no markup.
-        name = Text(one_line(row["name"]))
-        table.add_row(name, shape, *numbers, f"{row['density']:.4f}", str(row["generations"]))
+        table.add_row(Text(one_line(row["name"])), *_cells(row).values())
     # Names in a file or a pipe are never cut short.
     console = Console(width=None if sys.stdout.isatty() else 1000)
     with console.capture() as captured:  # rich would end the process itself when the pipe is closed
@@ -58,34 +58,65 @@ def print_ticket(ticket: Ticket, as_json: bool) -> None:
 
 def summarise(ticket: Ticket) -> dict[str, Any]:
     """What `inspect` shows of a ticket, as plain values."""
+    layers = anatomy(ticket)
     return {
-        "tensors": [_tensor_row(ticket, name) for name in ticket.mask],
+        "tensors": [_tensor_row(layer) for layer in layers],
         "seed": ticket.seed,
         "init": ticket.recipe.init,
         "weights": ticket.mask.total,
+        "alive": sum(layer.alive for layer in layers),
+        "kept": ticket.mask.kept,
         "density": ticket.density,
         "ticket_bytes": ticket.nbytes,
+        "mask_bytes": _whole_bytes(layer.mask_bits for layer in layers),
+        "redraw_bytes": _whole_bytes(layer.redraw_bits + layer.count_bits for layer in layers),
+        "statistics_bytes": sum(values.nbytes for values in ticket.statistics.values()),
         "bits_per_weight": ticket.bits_per_weight,
-        "fixed_parameters": sum(int(np.prod(fixed.shape)) for fixed in ticket.fixed),
+        "fixed_parameters": sum(math.prod(fixed.shape) for fixed in ticket.fixed),
         "statistics": sum(values.size for values in ticket.statistics.values()),
+        "format": f"{FORMAT} {VERSION}",
         "digest": ticket.digest,
         "metadata": ticket.metadata,
     }
 
 
-def _tensor_row(ticket: Ticket, name: str) -> dict[str, Any]:
-    mask, generations = ticket.mask[name], ticket.generations[name]
-    kept = int(np.count_nonzero(mask))
-    tensor = next(tensor for tensor in ticket.recipe.tensors if tensor.name == name)
+def _tensor_row(layer: LayerAnatomy) -> dict[str, Any]:
     return {
-        "name": name,
-        "shape": list(mask.shape),
-        "weights": mask.size,
-        "alive": int(np.count_nonzero(ticket.recipe.alive(tensor))),
-        "kept": kept,
-        "density": kept / mask.size if mask.size else 0.0,
-        "generations": int(np.unique(generations).size),
+        "name": layer.name,
+        "shape": list(layer.shape),
+        "weights": layer.weights,
+        "alive": layer.alive,
+        "kept": layer.kept,
+        "density": layer.kept / layer.weights if layer.weights else 0.0,
+        "generations": layer.redraws,
+        "flips": layer.flips,
+        "bits": layer.bits,
+        "bits_per_weight": layer.bits_per_weight,
     }
+
+
+def _cells(row: Mapping[str, Any]) -> dict[str, str]:
+    """A row of the table by column."""
+    return {
+        "shape": "×".join(str(size) for size in row["shape"]),
+        **{name: f"{row[name]:,}" for name in ("weights", "alive", "kept")},
+        "density": f"{row['density']:.4f}",
+        "redraws": f"{row['flips']:,} flips" if row["flips"] else f"{row['generations']} generations",
+        "bytes": f"{row['bits'] / 8:,.0f}",
+        "bits/weight": f"{row['bits_per_weight']:.3f}",
+    }
+
+
+def _totals(summary: Mapping[str, Any]) -> dict[str, str]:
+    """The table's last row by column: the layers together, so without what stands beside them."""
+    bits = sum(row["bits"] for row in summary["tensors"])
+    whole = {**summary, "shape": [], "flips": 0, "generations": 0, "bits": bits}
+    whole["bits_per_weight"] = bits / summary["weights"] if summary["weights"] else 0.0
+    return {**_cells(whole), "redraws": ""}
+
+
+def _whole_bytes(bits: Iterable[float]) -> int:
+    return round(sum(bits) / 8)
 
 
 def _shown(name: str, value: Any) -> str:

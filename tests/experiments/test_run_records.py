@@ -105,8 +105,8 @@ def test_another_method_gives_another_ticket() -> None:
     """Twenty steps an epoch, so that a period of 7 redraws five times."""
     iterand = ticket_of(finished("search", "--period", "7", "--rate", "0.5"))
     popup = ticket_of(finished("search", "--method", "edge-popup"))
-    assert any(generations.any() for generations in iterand.generations.values())
-    assert not any(generations.any() for generations in popup.generations.values())
+    assert any(generations.any() for generations in iterand.redraws.values())
+    assert not any(generations.any() for generations in popup.redraws.values())
 
 
 def test_a_ticket_names_no_place_and_no_time(tmp_path: Path) -> None:
@@ -263,5 +263,5 @@ def test_the_default_search_keeps_redrawn_weights() -> None:
 def test_redrawn_weights_are_kept(tmp_path: Path) -> None:
     options = ["--period", "5", "--rate", "0.5", "--out", str(tmp_path / "run")]
     assert tombola("search", *TINY, *options).status == 0
-    generations = library.Ticket.load(tmp_path / "run" / "ticket.tombola").generations
+    generations = library.Ticket.load(tmp_path / "run" / "ticket.tombola").redraws
     assert max(int(values.max()) for values in generations.values()) >= 1

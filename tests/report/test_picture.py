@@ -58,7 +58,8 @@ def test_a_search_beside_dense_training(tmp_path: Path, drawn: list[Figure]) -> 
     assert list(np.asarray(star.get_ydata())) == [100 * result["test_accuracy"]]
     assert star.get_color() == dense.get_color() != search.get_color()
     said = texts_of(drawn[0])
-    assert said[0].startswith("iterand: 50 % of the weights, none trained, 2.1 kB (held-out images)")
+    size = json.loads((finished() / "result.json").read_text())["ticket_bytes"] / 1000
+    assert said[0].startswith(f"iterand: 50 % of the weights, none trained, {size:.1f} kB (held-out images)")
     assert said[2].startswith("dense: all weights, trained")
     assert said[3] == f"{100 * result['test_accuracy']:.1f} % of the test images right"
 

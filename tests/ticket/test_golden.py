@@ -57,5 +57,5 @@ def test_starts_of_searches_with_a_redraw(kind: str) -> None:
         for scores in search.parameters():
             scores.neg_()  # so that redrawn weights are kept
     ticket = search.ticket()
-    assert any(np.any(values == 1) for values in ticket.generations.values())
+    assert any(np.any(values == 1) for values in ticket.redraws.values())
     assert ticket.digest == STARTS[kind]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +22,8 @@ from tombola.ticket.container import pack, unpack
 def ticket() -> Ticket:
     """An IteRand ticket with several generations, statistics and an ER source."""
     model = conv_batch_norm()
-    search = tombola.IteRand(Source(model, seed=1, density=0.7), 0.4, period=1, rate=0.3)
+    source = Source(model, seed=1, init="kaiming_normal", density=0.7)
+    search = tombola.IteRand(source, 0.4, period=1, rate=0.3)
     train(CASES["conv"], model, search, make_optimizer(search), range(4))
     return search.ticket({"dataset": "none"})
 
@@ -34,10 +33,6 @@ def file(ticket: Ticket, tmp_path_factory: pytest.TempPathFactory) -> bytes:
     path = tmp_path_factory.mktemp("ticket") / "a.tombola"
     ticket.save(path)
     return path.read_bytes()
-
-
-def dumps(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"))
 
 
 def load(data: bytes, folder: Path) -> Ticket:
@@ -53,7 +48,7 @@ def test_what_it_says_of_itself(ticket: Ticket, file: bytes) -> None:
     assert ticket.metadata == {"dataset": "none"}
     assert set(ticket.statistics) == {f"{n}.running_{k}" for n in "14" for k in ("mean", "var")}
     # The last round's are all pruned: nothing has selected since.
-    assert {g for values in ticket.generations.values() for g in values.tolist()} == {0, 1, 2, 3}
+    assert {g for values in ticket.redraws.values() for g in values.tolist()} == {0, 1, 2, 3}
     assert repr(ticket).startswith("Ticket(seed=1, 768 weights, density 0.39")
 
 
@@ -93,9 +88,10 @@ def test_verify(ticket: Ticket) -> None:
 
 def test_verify_notices_another_network_behind_a_right_checksum(file: bytes, tmp_path: Path) -> None:
     arrays, metadata = unpack(file)
-    recipe = json.loads(metadata["recipe"])
-    recipe["fixed"][0][2] = 0.5
-    forged = pack(arrays, {**metadata, "recipe": dumps(recipe)})
+    recipe = arrays["recipe"].tobytes()
+    renamed = recipe.replace(b"bias", b"bios", 1)
+    assert renamed != recipe
+    forged = pack({**arrays, "recipe": np.frombuffer(renamed, dtype=np.uint8)}, metadata)
     with pytest.raises(TicketError, match="but the stored one is"):
         load(forged, tmp_path).verify()
 
@@ -179,49 +175,6 @@ def test_from_mask_refuses_what_does_not_fit(arguments: dict[str, Any], message:
         Ticket.from_mask(source, **given)
 
 
-def _set(key: str, value: Any) -> Callable[[dict[str, Any]], None]:
-    return lambda recipe: recipe.update({key: value})
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (_set("init", "normal"), "init or seed is not known: ..normal., 1"),
-        (_set("seed", str(1 << 64)), "is not known"),
-        (_set("seed", "one"), "recipe cannot be read"),
-        (_set("tensors", [["a", [3], 1], ["a", [3], 1]]), "names a tensor twice"),
-        (_set("tensors", [["a", [1 << 20, 1 << 20], 1]]), "more than the limit"),
-        (_set("tensors", [["a", [-1], 1]]), r"the shape \[-1\]"),
-        (_set("tensors", [["a", [True], 1]]), r"the shape \[True\]"),
-        (_set("tensors", [["a", [3], 0]]), "has fan-in 0"),
-        (_set("tensors", [["a", [3], float("inf")]]), "the number inf"),
-        (_set("tensors", [["a", [3], 1, 2.0, 1]]), "fan density 2.0"),
-        (_set("tensors", [["a", [3], 1, 1.0, -1]]), "-1 alive words"),
-        (_set("tensors", [[1, [3], 1]]), "the name 1"),
-        (_set("tensors", [["a"]]), "recipe cannot be read"),
-        (_set("tensors", 3), "recipe cannot be read"),
-        (_set("statistics", [["1.running_mean", [99]]]), "its recipe names others"),
-        (lambda recipe: recipe.pop("fixed"), "recipe cannot be read"),
-    ],
-)
-def test_recipes_that_cannot_be(
-    change: Callable[[dict[str, Any]], None], message: str, file: bytes, tmp_path: Path
-) -> None:
-    arrays, metadata = unpack(file)
-    recipe = json.loads(metadata["recipe"])
-    change(recipe)
-    with pytest.raises(TicketError, match=message):
-        load(pack(arrays, {**metadata, "recipe": dumps(recipe)}), tmp_path)
-
-
-def test_statistics_must_be_finite(file: bytes, tmp_path: Path) -> None:
-    arrays, metadata = unpack(file)
-    bad = arrays["statistics"].copy()
-    bad[0] = np.nan
-    with pytest.raises(TicketError, match="statistics that are not finite"):
-        load(pack({**arrays, "statistics": bad}, metadata), tmp_path)
-
-
 def test_errors_name_the_file(tmp_path: Path) -> None:
     with pytest.raises(TicketError, match=r"b\.tombola: not a Tombola ticket"):
         load(b"nothing", tmp_path)
@@ -273,7 +226,7 @@ def test_changing_what_a_ticket_hands_out_changes_no_ticket() -> None:
     ticket = search.ticket()
     source.statistics()["1.running_mean"][:] = 9
     ticket.statistics["1.running_mean"][:] = 9
-    ticket.generations["0.weight"][:] = 9
+    ticket.redraws["0.weight"][:] = 9
     ticket.verify()
 
 

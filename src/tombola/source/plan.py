@@ -13,12 +13,11 @@ import numpy as np
 from tombola.errors import ArgumentError
 from tombola.rng import threshold
 from tombola.source.density import check_density, densities
-from tombola.source.recipe import FixedTensor, RandomTensor
+from tombola.source.recipe import MAX_FAN_IN, MIN_FAN_IN, FixedTensor, RandomTensor
 from tombola.source.roles import Bias, Fixed, Weight, role_of
 from tombola.source.surgery import Found
 
-# Within these bounds no weight underflows to 0 and no fixed value overflows float32.
-MAX_FAN_IN = 1 << 31
+# The greatest that float32 holds.
 MAX_FIXED = float(np.finfo(np.float32).max)
 
 Include = Callable[[str], bool] | Iterable[str] | str | None
@@ -112,7 +111,8 @@ def _sort(
                 continue
             drawn.setdefault(weight, []).append(RandomTensor(found.name, shape, _tidy(weight_role.fan_in)))
         else:
-            constants.append(FixedTensor(found.name, shape, role.value if isinstance(role, Fixed) else 0.0))
+            value = np.float32(role.value if isinstance(role, Fixed) else 0.0)
+            constants.append(FixedTensor(found.name, shape, float(value)))
     return [Layer(name, tuple(tensors), searched=True) for name, tensors in drawn.items()], constants
 
 
@@ -169,8 +169,8 @@ def _check_patterns(option: str, patterns: Mapping[str, float], names: Iterable[
 
 def _check_number(option: str, pattern: str, value: float) -> None:
     number = isinstance(value, numbers.Real) and math.isfinite(value)
-    if option == "fan_in" and not (number and 0 < value <= MAX_FAN_IN):
-        raise ArgumentError(f"fan_in of {pattern!r} must be in (0, {MAX_FAN_IN}], got {value!r}")
+    if option == "fan_in" and not (number and MIN_FAN_IN <= value <= MAX_FAN_IN):
+        raise ArgumentError(f"fan_in of {pattern!r} must be in [2^-31, 2^31], got {value!r}")
     if not number or abs(value) > MAX_FIXED:
         raise ArgumentError(f"fixed value of {pattern!r} must be a float32 number, got {value!r}")
 

@@ -1,19 +1,18 @@
-"""Masks and generations <-> code words, near the entropy bound.
+"""Masks and redraws <-> code words, near the entropy bound.
 
 One range coder runs through all tensors in the recipe's order. For each tensor it codes first the
-mask over the alive positions in flat (C) order, as Bernoulli(kept / alive), then, if its kept
-weights are of more than one generation, the generation of each kept weight in flat order, as its
-rank among the generations present, under their relative frequencies. A tensor of which all or none
-is kept costs nothing, nor does a single generation.
+mask over the alive positions in flat (C) order, then what redraws made of the kept weights, in flat
+order: the rank of each one's generation among those present, or whether its sign is flipped. Each of
+these sequences is coded under the counts of its own symbols, which travel beside the code words
+(`counts.py`); a sequence of one symbol costs nothing.
 
-The integer counts behind the probabilities travel beside the code words (`counts.py`). A
-probability is the double nearest to the quotient of two counts; `perfect=False` selects constriction's
-fast fixed-point rounding, which is part of the format.
+docs/format.md says how counts become the fixed-point probabilities of constriction's
+`Categorical(counts, perfect=False)`, and is the reference should that library ever change.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,39 +22,54 @@ from constriction import stream
 
 from tombola.errors import TicketError
 from tombola.mask import BoolArray
-from tombola.source.recipe import Generations
 
 # Submodules of an extension module: attributes, not importable by name.
-Bernoulli, Categorical = stream.model.Bernoulli, stream.model.Categorical
+Categorical = stream.model.Categorical
 RangeEncoder, RangeDecoder = stream.queue.RangeEncoder, stream.queue.RangeDecoder
 
 CodeWords = npt.NDArray[np.uint32]
+Redraws = npt.NDArray[Any]
+"""Of each kept weight in flat order, either its generation (int32) or, for weights of constant magnitude,
+whether its sign is other than in generation 0 (bool)."""
+
+_WORD_BITS = 32
+# Symbols are handed to the coder in pieces, as int32: memory stays small whatever the tensor.
+_PIECE = 1 << 18
+# Generations below this are told apart by table.
+_FEW = 1 << 16
 
 
 @dataclass(frozen=True)
 class TensorCounts:
-    """How many weights are kept, and how many of these are of each generation present (ascending)."""
+    """How many weights are kept, and of these either how many are of each generation present
+    (ascending; never empty unless nothing is kept) or, in `flips` >= 1, how many have their sign flipped.
+    """
 
     kept: int
     generations: tuple[tuple[int, int], ...]
+    flips: int = 0
+
+    @property
+    def numbers(self) -> list[int]:
+        """How often each symbol of the redraws occurs."""
+        return [self.kept - self.flips, self.flips] if self.flips else [n for _, n in self.generations]
 
 
 @dataclass(frozen=True)
 class TensorMask:
-    """What is coded of one tensor: the flat mask over its alive positions, and the generations of
-    its kept weights in flat order.
+    """What is coded of one tensor: the flat mask over its alive positions, and the redraws of the
+    kept weights.
     """
 
     kept: BoolArray
-    generations: Generations
+    redraws: Redraws
 
     def counts(self) -> TensorCounts:
         """The integer counts that the decoder needs."""
-        present, numbers = np.unique(self.generations, return_counts=True)
-        return TensorCounts(
-            int(np.count_nonzero(self.kept)),
-            tuple((int(g), int(n)) for g, n in zip(present, numbers, strict=True)),
-        )
+        kept = int(np.count_nonzero(self.kept))
+        if self.redraws.dtype == np.bool_:
+            return TensorCounts(kept, (), int(np.count_nonzero(self.redraws)))
+        return TensorCounts(kept, _tally(self.redraws))
 
 
 def encode(tensors: Sequence[TensorMask]) -> tuple[CodeWords, list[TensorCounts]]:
@@ -64,13 +78,9 @@ def encode(tensors: Sequence[TensorMask]) -> tuple[CodeWords, list[TensorCounts]
     all_counts = []
     for tensor in tensors:
         counts = tensor.counts()
-        if 0 < counts.kept < tensor.kept.size:
-            model = Bernoulli(counts.kept / tensor.kept.size, perfect=False)
-            encoder.encode(tensor.kept.astype(np.int32), model)
-        if len(counts.generations) > 1:
-            present = np.array([generation for generation, _ in counts.generations], dtype=np.int32)
-            ranks = np.searchsorted(present, tensor.generations).astype(np.int32)
-            encoder.encode(ranks, _generation_model(counts))
+        _put(encoder, tensor.kept, [tensor.kept.size - counts.kept, counts.kept], _as_int32)
+        ranks = _as_int32 if counts.flips else _ranks([generation for generation, _ in counts.generations])
+        _put(encoder, tensor.redraws, counts.numbers, ranks)
         all_counts.append(counts)
     return encoder.get_compressed(), all_counts
 
@@ -78,30 +88,109 @@ def encode(tensors: Sequence[TensorMask]) -> tuple[CodeWords, list[TensorCounts]
 def decode(words: CodeWords, alive: Sequence[int], counts: Sequence[TensorCounts]) -> list[TensorMask]:
     """The inverse of `encode`; `alive` is the number of alive positions of each tensor.
 
-    Raises TicketError where the words do not hold what the counts say. Too few or too many words are
-    not noticed here: that is for whoever encodes again and compares.
+    Raises TicketError where the words are too few or too many for what the counts say, before anything
+    is decoded, or hold something else. A surplus of a word or two is not noticed: that is for whoever
+    encodes again and compares.
     """
+    _check_length(words.size, alive, counts)
     decoder = RangeDecoder(np.ascontiguousarray(words, dtype=np.uint32))
     return [_decode_tensor(decoder, size, count) for size, count in zip(alive, counts, strict=True)]
 
 
+def code_bits(alive: int, counts: TensorCounts) -> tuple[float, float]:
+    """The empirical entropy, in bits, of one tensor's mask over its `alive` positions, and of the
+    redraws of its kept weights: what the code words spend on them, to about a thousandth.
+    """
+    return _entropy([alive - counts.kept, counts.kept]), _entropy(counts.numbers)
+
+
+def _check_length(words: int, alive: Sequence[int], counts: Sequence[TensorCounts]) -> None:
+    bits = sum(sum(code_bits(size, count)) for size, count in zip(alive, counts, strict=True))
+    symbols = sum(size + count.kept for size, count in zip(alive, counts, strict=True))
+    # Rounding 2^32 ranges to 24-bit probabilities loses at most 1/128 bit a symbol; sealing the code,
+    # two words.
+    least, most = bits - 2 * _WORD_BITS, bits * 1.01 + symbols / 128 + 3 * _WORD_BITS
+    if not least <= words * _WORD_BITS <= most:
+        raise TicketError(
+            f"the ticket holds {words} code words, where its counts ask for about {bits / 32:.0f}"
+        )
+
+
 def _decode_tensor(decoder: Any, alive: int, counts: TensorCounts) -> TensorMask:
-    kept = np.full(alive, counts.kept > 0, dtype=np.bool_)
-    generations = np.full(counts.kept, counts.generations[0][0] if counts.generations else 0, dtype=np.int32)
     try:
-        if 0 < counts.kept < alive:
-            kept = decoder.decode(Bernoulli(counts.kept / alive, perfect=False), alive).astype(np.bool_)
-        if len(counts.generations) > 1:
-            present = np.array([generation for generation, _ in counts.generations], dtype=np.int32)
-            generations = present[decoder.decode(_generation_model(counts), counts.kept)]
+        kept = np.empty(alive, dtype=np.bool_)
+        _take(decoder, kept, [alive - counts.kept, counts.kept], np.array([False, True]))
+        redraws: Redraws = np.empty(counts.kept, dtype=np.bool_ if counts.flips else np.int32)
+        symbols = np.array([False, True] if counts.flips else [g for g, _ in counts.generations])
+        _take(decoder, redraws, counts.numbers, symbols)
     except (AssertionError, ValueError) as error:
         raise TicketError(f"the ticket's code words are damaged: {error}") from None
-    decoded = TensorMask(kept, generations)
+    decoded = TensorMask(kept, redraws)
     if decoded.counts() != counts:
         raise TicketError("the ticket's code words do not hold as many weights as its counts say")
     return decoded
 
 
-def _generation_model(counts: TensorCounts) -> Any:
-    numbers = np.array([number for _, number in counts.generations], dtype=np.float64)
-    return Categorical(numbers / counts.kept, perfect=False)
+def _put(
+    encoder: Any,
+    values: npt.NDArray[Any],
+    numbers: Sequence[int],
+    ranks: Callable[[npt.NDArray[Any]], npt.NDArray[np.int32]],
+) -> None:
+    """Encode `values`, whose `ranks` are symbols that occur `numbers` times each."""
+    if np.count_nonzero(numbers) > 1:
+        model = _model(numbers)
+        for piece in _pieces(values):
+            encoder.encode(ranks(piece), model)
+
+
+def _take(decoder: Any, values: npt.NDArray[Any], numbers: Sequence[int], symbols: npt.NDArray[Any]) -> None:
+    """Fill `values` with as many `symbols`, which occur `numbers` times each."""
+    if np.count_nonzero(numbers) > 1:
+        model = _model(numbers)
+        for piece in _pieces(values):
+            ranks = decoder.decode(model, piece.size)
+            piece[:] = ranks if piece.dtype == np.bool_ else symbols[ranks]
+    else:
+        values[:] = symbols[int(np.argmax(numbers))] if values.size else 0
+
+
+def _model(numbers: Sequence[int]) -> Any:
+    return Categorical(np.array(numbers, dtype=np.float64), perfect=False, lazy=False)
+
+
+def _entropy(numbers: Sequence[int]) -> float:
+    present = np.array([number for number in numbers if number], dtype=np.float64)
+    total = present.sum()
+    return float(-(present * np.log2(present / total)).sum())
+
+
+def _tally(generations: npt.NDArray[np.integer]) -> tuple[tuple[int, int], ...]:
+    highest = int(generations.max(initial=0))
+    if highest >= _FEW:
+        present, numbers = np.unique(generations, return_counts=True)
+    else:
+        counts = np.zeros(highest + 1, dtype=np.int64)
+        for piece in _pieces(generations):
+            counts += np.bincount(piece, minlength=highest + 1)
+        present = np.flatnonzero(counts)
+        numbers = counts[present]
+    return tuple(zip(present.tolist(), numbers.tolist(), strict=True))
+
+
+def _ranks(generations: Sequence[int]) -> Callable[[npt.NDArray[Any]], npt.NDArray[np.int32]]:
+    """What maps each of the ascending `generations` to its rank."""
+    present = np.array(generations, dtype=np.int64)
+    if present.max(initial=0) >= _FEW:
+        return lambda piece: np.searchsorted(present, piece).astype(np.int32)
+    table = np.zeros(present.max(initial=0) + 1, dtype=np.int32)
+    table[present] = np.arange(present.size)
+    return lambda piece: table[piece]
+
+
+def _as_int32(piece: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
+    return piece.astype(np.int32)
+
+
+def _pieces(values: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
+    return (values[start : start + _PIECE] for start in range(0, values.size, _PIECE))

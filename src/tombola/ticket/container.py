@@ -1,15 +1,18 @@
 """The container: bytes <-> named arrays and metadata, as a safetensors file of canonical form.
 
 The header is written here and not by the safetensors library, which orders metadata at random: keys
-sorted, no spaces, ASCII, padded with spaces to a multiple of 8. So equal tickets are equal files.
-Reading validates with the library's own parser.
+sorted, no spaces, ASCII, padded with spaces to a multiple of 8; widest arrays first. So equal tickets
+are equal files. Reading validates with the library's own parser.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import operator
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +25,8 @@ VERSION = "1"
 _DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "U32": np.dtype("<u4"), "U8": np.dtype("u1")}
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 _NO_CHECKSUM = "0" * 64
+MAX_HEADER = 1 << 23
+_PIECE = 1 << 20
 
 
 def pack(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> bytes:
@@ -31,7 +36,7 @@ def pack(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> bytes
     }
     parts: list[bytes] = []
     offset = 0
-    for name in sorted(arrays):
+    for name in sorted(arrays, key=lambda name: (-arrays[name].itemsize, name)):
         array = arrays[name].astype(arrays[name].dtype.newbyteorder("<"), copy=False)
         data = array.tobytes()
         header[name] = {
@@ -43,8 +48,28 @@ def pack(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> bytes
         offset += len(data)
     text = json.dumps(header, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
     text += b" " * (-len(text) % 8)
-    blank = len(text).to_bytes(8, "little") + text + b"".join(parts)
-    return _seal(blank)
+    return _seal(len(text).to_bytes(8, "little") + text + b"".join(parts))
+
+
+def read_file(path: str | os.PathLike[str], max_data: int) -> bytes:
+    """The bytes of a file that begins as a ticket does and says to hold at most `max_data` bytes of
+    data. No more is read than the header announces, whatever the file or device holds.
+
+    Raises TicketError for another file, OSError when it cannot be read.
+    """
+    with Path(path).open("rb") as file:
+        start = file.read(8)
+        start += file.read(min(int.from_bytes(start, "little"), MAX_HEADER))
+        header = _read_header(start)
+        size = _data_size(header)
+        if size > max_data:
+            raise TicketError(f"the ticket says to hold {size} bytes of data, more than {max_data}")
+        pieces = [start]
+        left = size + 1  # a byte too many is for the parser to complain about
+        while left and (piece := file.read(min(left, _PIECE))):
+            pieces.append(piece)
+            left -= len(piece)
+    return b"".join(pieces)
 
 
 def unpack(data: bytes) -> tuple[dict[str, np.ndarray], dict[str, str]]:
@@ -52,10 +77,10 @@ def unpack(data: bytes) -> tuple[dict[str, np.ndarray], dict[str, str]]:
 
     Raises TicketError for a file that is foreign, truncated, damaged or of another version.
     """
-    metadata = _read_metadata(data)
+    metadata: dict[str, str] = _read_header(data)["__metadata__"]
     if metadata.get("version") != VERSION:
         raise TicketError(
-            f"the ticket is of format version {metadata.get('version')!r}, this tombola reads {VERSION!r}"
+            f"the ticket is of format version {metadata.get('version')!r:.40}, this tombola reads {VERSION!r}"
         )
     if not _checksum_holds(data, metadata.get("checksum", "")):
         raise TicketError("the ticket is damaged: its checksum does not match its bytes")
@@ -67,18 +92,28 @@ def unpack(data: bytes) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     return {name: _array(name, view) for name, view in found}, metadata
 
 
-def _read_metadata(data: bytes) -> dict[str, str]:
+def _read_header(data: bytes) -> dict[str, Any]:
     length = int.from_bytes(data[:8], "little")
+    if length > MAX_HEADER:
+        raise TicketError(f"not a Tombola ticket: a header of {length} bytes, more than {MAX_HEADER}")
     if len(data) < 8 or length > len(data) - 8:
         raise TicketError(f"not a Tombola ticket, or truncated: {len(data)} bytes without a whole header")
     try:
-        header = json.loads(data[8 : 8 + length], object_pairs_hook=_without_repeats)
+        header: dict[str, Any] = json.loads(data[8 : 8 + length], object_pairs_hook=_without_repeats)
         metadata = header["__metadata__"]
         if metadata["format"] != FORMAT or not all(isinstance(text, str) for text in metadata.values()):
             raise KeyError("format")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise TicketError("not a Tombola ticket: its header names no format 'tombola'") from None
-    return dict(metadata)
+    return header
+
+
+def _data_size(header: Mapping[str, Any]) -> int:
+    try:
+        ends = [view["data_offsets"][1] for name, view in header.items() if name != "__metadata__"]
+        return max(map(operator.index, ends), default=0)
+    except (KeyError, TypeError, IndexError):
+        raise TicketError("the ticket is damaged: its header does not say where its arrays are") from None
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -6,7 +6,6 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,13 +15,19 @@ from tombola.errors import ArgumentError, TicketError, missing_extra
 from tombola.files import write_atomically
 from tombola.mask import Mask
 from tombola.source.init import FloatArray
-from tombola.source.recipe import FixedTensor, Generations, Recipe
+from tombola.source.recipe import FixedTensor, Recipe
+from tombola.ticket.codec import Redraws
+from tombola.ticket.container import read_file
 from tombola.ticket.fit import RandomNetwork, fit_generations, fit_mask, fit_statistics
-from tombola.ticket.format import Contents, check_metadata, read, write
+from tombola.ticket.flips import shortest
+from tombola.ticket.format import MAX_WEIGHTS, Contents, check_metadata, read, write
 from tombola.ticket.rebuild import network_digest, rebuild_weights
 
 if TYPE_CHECKING:
     from torch import nn
+
+# Data that a file may hold whatever its weights: statistics, names, counts.
+_MAX_DATA = 1 << 24
 
 
 class Ticket:
@@ -52,15 +57,15 @@ class Ticket:
         given = mask if isinstance(mask, Mask) else Mask(mask)
         ordered = fit_mask(source, given)
         whole = source.generations() if generations is None else fit_generations(source, generations)
-        kept = {}
-        for name, array in ordered.items():
-            values = whole.get(name)
-            numbers = np.zeros(array.shape, dtype=np.int32) if values is None else values
-            kept[name] = numbers[array]
+        redraws = {}
+        for tensor in source.recipe.tensors:
+            kept, values = ordered[tensor.name], whole.get(tensor.name)
+            numbers = np.zeros(np.count_nonzero(kept), np.int32) if values is None else values[kept]
+            redraws[tensor.name] = shortest(source.recipe, tensor, kept, numbers)
         contents = Contents(
             source.recipe,
             ordered,
-            kept,
+            redraws,
             fit_statistics(source),
             check_metadata(metadata or {}, ArgumentError),
             digest="",
@@ -68,15 +73,17 @@ class Ticket:
         return cls(replace(contents, digest=network_digest(contents)))
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Ticket:
+    def load(cls, path: str | os.PathLike[str], max_weights: int = MAX_WEIGHTS) -> Ticket:
         """Read a ticket file. Runs no code from it.
 
-        Raises TicketError for a file that is foreign, truncated or damaged, OSError when it cannot
-        be read.
+        A file that asks for more than `max_weights` weights is refused before any of them is allocated.
+        Memory stays below 12 bytes for each of these plus 512 for each byte of the file, whatever it says.
+        Raises TicketError for a file that is foreign, truncated, damaged or too large, OSError when it
+        cannot be read.
         """
-        data = Path(path).read_bytes()
         try:
-            ticket = cls(read(data))
+            data = read_file(path, _MAX_DATA + 16 * max_weights)
+            ticket = cls(read(data, max_weights))
         except TicketError as error:
             raise TicketError(f"{os.fspath(path)}: {error}") from None
         ticket.__dict__["_bytes"] = data
@@ -102,9 +109,12 @@ class Ticket:
         return self._contents.mask
 
     @property
-    def generations(self) -> dict[str, Generations]:
-        """The generation of every kept weight, by tensor, in flat (C) order."""
-        return {name: values.copy() for name, values in self._contents.generations.items()}
+    def redraws(self) -> dict[str, Redraws]:
+        """What redraws made of each tensor's kept weights, in flat (C) order: int32 generations, or,
+        where the weights have one magnitude and it takes less room, booleans, True where the sign is
+        other than in generation 0.
+        """
+        return {name: values.copy() for name, values in self._contents.redraws.items()}
 
     @property
     def density(self) -> float:
