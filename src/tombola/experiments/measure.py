@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
 from tombola import data as datasets
+from tombola.architecture import model_of, numbers, width_of
 from tombola.data import Dataset
 from tombola.data.registry import NAMES
-from tombola.errors import ArgumentError, TicketError
+from tombola.errors import ArgumentError
 from tombola.experiments.config import Device, Precision, RunConfig
 from tombola.experiments.evaluation import evaluate
 from tombola.experiments.machine import Machine, resolve
@@ -38,12 +38,12 @@ def measure(
     """
     said = ticket.metadata
     name = data if data is not None else _data_of(said)
-    architecture = model if model is not None else _model_of(said)
+    architecture = model if model is not None else model_of(said)
     if precision == "auto":
         precision = _precision_of(said)
     machine = Machine.prepare(resolve(RunConfig(data=name, precision=precision, device=device)))
     dataset = datasets.load(name, data_dir=data_dir, validation=0.0)
-    width = width if width is not None else _numbers(said, "width", 1, (1.0,))[0]
+    width = width if width is not None else width_of(said)
     network = ticket.apply(build_model(architecture, width, dataset)).to(machine.device)
     score = evaluate(network, _normalised(dataset, said), dataset.test, machine)
     return {
@@ -68,16 +68,6 @@ def _data_of(said: dict[str, str]) -> str:
     return said["dataset"]
 
 
-def _model_of(said: dict[str, str]) -> str:
-    if "model" not in said:
-        raise ArgumentError("the ticket names no model: give one with --model")
-    if ":" in said["model"]:
-        raise ArgumentError(
-            f"the ticket asks to import {said['model']!r}: name it with --model if you trust that code"
-        )
-    return said["model"]
-
-
 def _precision_of(said: dict[str, str]) -> Precision:
     """The arithmetic that the ticket was found with, so that the accuracy is the run's own."""
     try:
@@ -88,21 +78,5 @@ def _precision_of(said: dict[str, str]) -> Precision:
 
 
 def _normalised(dataset: Dataset, said: dict[str, str]) -> Dataset:
-    mean = _numbers(said, "mean", dataset.in_channels, dataset.mean)
-    return replace(dataset, mean=mean, std=_numbers(said, "std", dataset.in_channels, dataset.std))
-
-
-def _numbers(said: dict[str, str], key: str, count: int, otherwise: tuple[float, ...]) -> tuple[float, ...]:
-    """The `count` numbers that the metadata give under `key`, or `otherwise` where they give nothing."""
-    if key not in said:
-        return otherwise
-    try:
-        found = json.loads(said[key])
-        numbers = tuple(float(number) for number in (found if isinstance(found, list) else [found]))
-    except (ValueError, TypeError):
-        numbers = ()
-    least = -math.inf if key == "mean" else 0.0
-    if len(numbers) != count or not all(least < number < math.inf for number in numbers):
-        what = "a number" if count == 1 else f"{count} numbers"
-        raise TicketError(f"the ticket's metadata must give {what} as {key!r}, got {said[key]!r}")
-    return numbers
+    mean = numbers(said, "mean", dataset.in_channels, dataset.mean)
+    return replace(dataset, mean=mean, std=numbers(said, "std", dataset.in_channels, dataset.std))
