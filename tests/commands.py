@@ -84,6 +84,21 @@ def tombola_process(*arguments: str | Path, cwd: Path, environment: Mapping[str,
     return python(code, *arguments, cwd=cwd, environment=environment)
 
 
+# The command where torch is not installed, to be run by `python`.
+WITHOUT_TORCH = """
+import sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch":
+            raise ModuleNotFoundError("No module named 'torch'", name="torch")
+
+sys.meta_path.insert(0, Missing())
+from tombola.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
 def refusal(*arguments: str | Path) -> str:
     """The one line with which the command refuses bad input."""
     ended = tombola(*arguments)

@@ -12,6 +12,7 @@ import pytest
 
 from commands import (
     TINY,
+    WITHOUT_TORCH,
     Ended,
     copy_of_finished,
     everything_in,
@@ -24,7 +25,7 @@ from commands import (
 )
 from tombola import cli
 
-COMMANDS = ("search", "train", "evaluate", "inspect", "verify", "report")
+COMMANDS = ("search", "train", "evaluate", "inspect", "verify", "export", "report")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -60,6 +61,8 @@ def test_help_lists_every_command() -> None:
         (["search", "extra"], "extra"),
         (["train", "--density", "0.5"], "--density"),
         (["verify"], "TICKET"),
+        (["export", "t.tombola"], "--out"),
+        (["export", "t.tombola", "--out", "n", "--to", "tflite"], "tflite"),
         (["report", "runs/a"], "--png"),
     ],
 )
@@ -228,20 +231,6 @@ def test_closed_streams_and_a_poor_encoding_do_no_harm(tmp_path: Path) -> None:
     )
     for command, status in (("verify", 0), ("nonsense", 2)):
         assert python(closed, "-c", code, command, path, cwd=tmp_path) == Ended(status, "", "")
-
-
-WITHOUT_TORCH = """
-import sys
-
-class Missing:
-    def find_spec(self, name, path=None, target=None):
-        if name == "torch":
-            raise ModuleNotFoundError("No module named 'torch'", name="torch")
-
-sys.meta_path.insert(0, Missing())
-from tombola.cli import main
-sys.exit(main(sys.argv[1:]))
-"""
 
 
 def test_reading_a_ticket_needs_no_torch(tmp_path: Path) -> None:

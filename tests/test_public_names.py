@@ -26,6 +26,7 @@ def test_exported_names() -> None:
         "TombolaError",
         "data",
         "densities",
+        "export",
         "models",
     ]
     assert set(tombola.__all__) <= set(dir(tombola))
@@ -42,7 +43,9 @@ def test_unknown_names_are_attribute_errors() -> None:
         tombola.Sources  # noqa: B018
 
 
-@pytest.mark.parametrize("package", ["", ".source", ".search", ".ticket", ".models", ".data", ".report"])
+@pytest.mark.parametrize(
+    "package", ["", ".source", ".search", ".ticket", ".models", ".data", ".report", ".export"]
+)
 def test_importing_a_package_imports_no_torch(package: str) -> None:
     code = f"import sys, tombola{package}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -11,6 +11,7 @@ from tombola._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from tombola import data as data
+    from tombola import export as export
     from tombola import models as models
     from tombola.errors import ArgumentError as ArgumentError
     from tombola.errors import DataError as DataError
@@ -41,6 +42,7 @@ __getattr__, __dir__, __all__ = attributes(
         "TombolaError": "tombola.errors",
         "data": "tombola.data",
         "densities": "tombola.source.density",
+        "export": "tombola.export",
         "models": "tombola.models",
     },
     globals(),

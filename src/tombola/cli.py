@@ -20,9 +20,10 @@ from typing import Annotated
 import tyro
 
 from tombola.cli_output import mute, one_line, open_streams, print_json, print_result, print_ticket
-from tombola.errors import TicketError, TombolaError, missing_extra
+from tombola.errors import ArgumentError, TicketError, TombolaError, missing_extra
 from tombola.experiments.config import Device, Precision, RunConfig, SearchConfig, TrainConfig
 from tombola.experiments.interrupt import Interrupted
+from tombola.export.formats import Format
 from tombola.ticket import Ticket
 
 FAILED, BAD_INPUT, FAULT, INTERRUPTED, UNEXPECTED = 1, 2, 3, 130, -1
@@ -128,6 +129,42 @@ def verify(ticket: TicketPath, digest: str | None = None, json: Json = False) ->
     return 0
 
 
+def export(
+    ticket: TicketPath,
+    out: Path,
+    to: Format = "auto",
+    model: str | None = None,
+    width: float | None = None,
+    classes: int | None = None,
+    input_shape: str | None = None,
+    json: Json = False,
+) -> int:
+    """Write a ticket's network for other software, which needs nothing of this.
+
+    Args:
+        ticket: The ticket file.
+        out: The file to write.
+        to: safetensors: the dense state dict, which needs no torch. onnx: the model, compared with torch.
+            csr, ternary: a torch state dict of sparse matrices, or of signs and scales. auto: what the
+            name of the file says.
+        model: Architecture, for onnx; None: the ticket's. One of your own, module:function, must be named
+            here, for a ticket is never followed to code.
+        width: Width of the architecture, for onnx; None: the ticket's.
+        classes: Number of classes, for onnx; None: the ticket's.
+        input_shape: Sizes of one input, such as 3,32,32, for onnx; None: the ticket's images.
+        json: Print what was written as JSON.
+    """
+    loaded = Ticket.load(ticket)
+    if out.exists() and out.samefile(ticket):
+        raise ArgumentError(f"--out {out} is the ticket itself")
+    with _torch_needed("exporting to any format but safetensors"):
+        from tombola.export.formats import write
+
+        told = write(loaded, out, to, model=model, width=width, classes=classes, input_shape=input_shape)
+    print_json(told) if json else print_result(told)
+    return 0
+
+
 def report(runs: Annotated[tuple[Path, ...], tyro.conf.Positional], png: Path, json: Json = False) -> int:
     """Draw the accuracies of runs over their epochs, and some of the first run's answers.
 
@@ -150,6 +187,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "evaluate": evaluate,
     "inspect": inspect,
     "verify": verify,
+    "export": export,
     "report": report,
 }
 

@@ -1,0 +1,35 @@
+"""The whole network of a ticket as arrays, with numpy alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tombola.ticket import Ticket
+
+State = dict[str, npt.NDArray[Any]]
+
+
+def complete(ticket: Ticket) -> State:
+    """Every tensor of the plain model's `state_dict`, by dotted name, each in its own shape.
+
+    Random tensors (+0.0 where pruned), fixed parameters and normalisation statistics as float32, and
+    beside each `running_mean` the `num_batches_tracked` that torch keeps there (int64, 0: it is read
+    in training alone). Other buffers of a model are in no ticket. A tied tensor has one name.
+    """
+    state: State = dict(ticket.weights())
+    state |= {fixed.name: np.full(fixed.shape, fixed.value, dtype=np.float32) for fixed in ticket.fixed}
+    return state | _buffers(ticket)
+
+
+def _buffers(ticket: Ticket) -> State:
+    """The normalisation statistics, with a batch counter for each layer that has any."""
+    state: State = {}
+    for name, values in ticket.statistics.items():
+        state[name] = values
+        prefix, _, last = name.rpartition("running_mean")
+        if not last and (not prefix or prefix.endswith(".")):
+            state[f"{prefix}num_batches_tracked"] = np.zeros((), dtype=np.int64)
+    return state
