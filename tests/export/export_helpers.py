@@ -20,7 +20,7 @@ def ticket_of_case(case: str, init: str = "kaiming_normal") -> Ticket:
     search = tombola.IteRand(Source(model, seed=5, init=init, density=0.7), 0.4, period=1, rate=0.3)
     train(CASES[case], model, search, make_optimizer(search), range(4))
     ticket = search.ticket()
-    assert any(generations.any() for generations in ticket.generations.values())
+    assert any(generations.any() for generations in ticket.redraws.values())
     return ticket
 
 
