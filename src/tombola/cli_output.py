@@ -101,7 +101,9 @@ def _cells(row: Mapping[str, Any]) -> dict[str, str]:
         "shape": "×".join(str(size) for size in row["shape"]),
         **{name: f"{row[name]:,}" for name in ("weights", "alive", "kept")},
         "density": f"{row['density']:.4f}",
-        "redraws": f"{row['flips']:,} flips" if row["flips"] else f"{row['generations']} generations",
+        "redraws": _plural(row["flips"], "flip")
+        if row["flips"]
+        else _plural(row["generations"], "generation"),
         "bytes": f"{row['bits'] / 8:,.0f}",
         "bits/weight": f"{row['bits_per_weight']:.3f}",
     }
@@ -113,6 +115,10 @@ def _totals(summary: Mapping[str, Any]) -> dict[str, str]:
     whole = {**summary, "shape": [], "flips": 0, "generations": 0, "bits": bits}
     whole["bits_per_weight"] = bits / summary["weights"] if summary["weights"] else 0.0
     return {**_cells(whole), "redraws": ""}
+
+
+def _plural(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' * (number != 1)}"
 
 
 def _whole_bytes(bits: Iterable[float]) -> int:
