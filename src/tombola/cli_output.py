@@ -101,9 +101,7 @@ def _cells(row: Mapping[str, Any]) -> dict[str, str]:
         "shape": "×".join(str(size) for size in row["shape"]),
         **{name: f"{row[name]:,}" for name in ("weights", "alive", "kept")},
         "density": f"{row['density']:.4f}",
-        "redraws": _plural(row["flips"], "flip")
-        if row["flips"]
-        else _plural(row["generations"], "generation"),
+        "redraws": _plural(*((row["flips"], "flip") if row["flips"] else (row["generations"], "generation"))),
         "bytes": f"{row['bits'] / 8:,.0f}",
         "bits/weight": f"{row['bits_per_weight']:.3f}",
     }
