@@ -23,6 +23,7 @@ from tombola.cli_output import mute, one_line, open_streams, print_json, print_r
 from tombola.errors import ArgumentError, TicketError, TombolaError, missing_extra
 from tombola.experiments.config import Device, Precision, RunConfig, SearchConfig, TrainConfig
 from tombola.experiments.interrupt import Interrupted
+from tombola.experiments.repeat import read_config
 from tombola.export.formats import Format
 from tombola.ticket import Ticket
 
@@ -37,7 +38,7 @@ def search(run: SearchConfig, config: Path | None = None, json: Json = False) ->
 
     Args:
         run: The run.
-        config: A config.toml to take all options from; those given here count more.
+        config: A config.toml, or a ticket, to take all options from; those given here count more.
         json: Print the result as JSON.
     """
     del config  # read before the other options are, see _with_defaults
@@ -49,7 +50,7 @@ def train(run: TrainConfig, config: Path | None = None, json: Json = False) -> i
 
     Args:
         run: The run.
-        config: A config.toml to take all options from; those given here count more.
+        config: A config.toml, or a ticket, to take all options from; those given here count more.
         json: Print the result as JSON.
     """
     del config  # read before the other options are, see _with_defaults
@@ -262,7 +263,7 @@ def _with_defaults(arguments: list[str]) -> dict[str, Callable[..., int]]:
     kinds: dict[str, type[RunConfig]] = {"search": SearchConfig, "train": TrainConfig}
     if file is None or known.command not in kinds:
         return COMMANDS
-    run = kinds[known.command].from_toml(file)
+    run = read_config(kinds[known.command], file)
     return {**COMMANDS, known.command: partial(COMMANDS[known.command], run=run)}
 
 

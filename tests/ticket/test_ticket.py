@@ -237,3 +237,23 @@ def test_a_changed_buffer_that_no_ticket_stores_is_named() -> None:
     dict(model.named_buffers())["centre"] += 1
     with pytest.warns(UserWarning, match="does not store have changed .* centre"):
         search.ticket()
+
+
+def test_saving_on_a_full_disk_leaves_the_old_file(ticket: Ticket, file: bytes, tmp_path: Path) -> None:
+    # A limit on the size of files stands for the disk: the write itself fails, half-way.
+    (tmp_path / "new.tombola").write_bytes(file)
+    (tmp_path / "old.tombola").write_bytes(b"the old file")
+    code = f"""
+import resource
+from tombola.ticket import Ticket
+ticket = Ticket.load({str(tmp_path / "new.tombola")!r})
+resource.setrlimit(resource.RLIMIT_FSIZE, ({len(file) // 2}, {len(file) // 2}))
+try:
+    ticket.save({str(tmp_path / "old.tombola")!r})
+except OSError as error:
+    print(error.filename)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, f"{tmp_path / 'old.tombola'}\n"), done.stderr
+    assert (tmp_path / "old.tombola").read_bytes() == b"the old file"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["new.tombola", "old.tombola"]

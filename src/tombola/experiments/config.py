@@ -15,7 +15,7 @@ from tombola.errors import ArgumentError, RunError, unknown
 
 # What says where a run reads and writes, but not what it computes.
 _PLACES = ("data_dir", "out", "resume")
-_NONE = "none"  # TOML has no word for None
+NONE = "none"  # TOML has no word for None
 _WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", Path: "a path"}
 
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -101,7 +101,7 @@ class RunConfig:
         """The file that `from_toml` reads: the settings, and the data folder if one was given."""
         import tomli_w
 
-        settings = {name: _NONE if value is None else value for name, value in self.settings().items()}
+        settings = {name: NONE if value is None else value for name, value in self.settings().items()}
         values = {"command": self.command, **settings}
         if self.data_dir is not None:
             values["data_dir"] = str(self.data_dir.absolute())
@@ -111,8 +111,7 @@ class RunConfig:
     def from_toml(cls, path: Path) -> Self:
         """Read a configuration file.
 
-        Raises RunError where it is missing, no TOML or of another command, ArgumentError for an option
-        that is not known or of another type.
+        Raises RunError where it is missing or no TOML, and what `from_values` raises.
         """
         try:
             values = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -120,6 +119,15 @@ class RunConfig:
             raise RunError(f"cannot read the configuration {path}: {error.strerror}") from None
         except ValueError as error:
             raise RunError(f"cannot read the configuration {path}: {error}") from None
+        return cls.from_values(values, path)
+
+    @classmethod
+    def from_values(cls, values: dict[str, Any], path: Path) -> Self:
+        """The configuration of the options found in `path`.
+
+        Raises RunError where they are of another command, ArgumentError for an option that is not known
+        or of another type.
+        """
         command = values.pop("command", cls.command)
         if command != cls.command:
             raise RunError(f"{path} is of tombola {command}, not of tombola {cls.command}")
@@ -209,7 +217,7 @@ def _at_least(name: str, value: float, least: float) -> None:
 def _typed(value: Any, hint: Any) -> Any:
     """A value out of TOML as the type of its field, or TypeError saying what that is."""
     if isinstance(hint, UnionType):
-        return None if value == _NONE else _typed(value, get_args(hint)[0])
+        return None if value == NONE else _typed(value, get_args(hint)[0])
     if get_origin(hint) is Literal:
         if value not in get_args(hint):
             raise TypeError(" or ".join(get_args(hint)))
