@@ -9,6 +9,9 @@ import hypothesis
 import pytest
 import torch
 
+# The fuzzer is a program of its own, with a package that the tests do without.
+collect_ignore = ["fuzz"]
+
 # The suite runs in two processes on two cores; and no example of a property is ever too slow.
 torch.set_num_threads(1)
 hypothesis.settings.register_profile("tombola", deadline=None, derandomize=True)

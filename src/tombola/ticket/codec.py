@@ -36,7 +36,7 @@ _WORD_BITS = 32
 # Symbols are handed to the coder in pieces, as int32: memory stays small whatever the tensor.
 _PIECE = 1 << 18
 # Generations below this are told apart by table.
-_FEW = 1 << 16
+_FEW = 1 << 12
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import operator
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import safetensors
@@ -26,7 +26,7 @@ _DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "U32": np.dtype("<u
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 _NO_CHECKSUM = "0" * 64
 MAX_HEADER = 1 << 23
-_PIECE = 1 << 20
+_PIECE = 1 << 16
 
 
 def pack(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> bytes:
@@ -59,16 +59,19 @@ def read_file(path: str | os.PathLike[str], max_data: int) -> bytes:
     """
     with Path(path).open("rb") as file:
         start = file.read(8)
-        start += file.read(min(int.from_bytes(start, "little"), MAX_HEADER))
-        header = _read_header(start)
-        size = _data_size(header)
+        start += _read(file, min(int.from_bytes(start, "little"), MAX_HEADER))
+        size = _data_size(_read_header(start))
         if size > max_data:
             raise TicketError(f"the ticket says to hold {size} bytes of data, more than {max_data}")
-        pieces = [start]
-        left = size + 1  # a byte too many is for the parser to complain about
-        while left and (piece := file.read(min(left, _PIECE))):
-            pieces.append(piece)
-            left -= len(piece)
+        return start + _read(file, size + 1)  # a byte too many is for the parser to complain about
+
+
+def _read(file: BinaryIO, count: int) -> bytes:
+    """At most `count` bytes, without the memory for all of them if there are fewer."""
+    pieces = []
+    while count and (piece := file.read(min(count, _PIECE))):
+        pieces.append(piece)
+        count -= len(piece)
     return b"".join(pieces)
 
 
