@@ -157,3 +157,11 @@ def test_a_ticket_cannot_write_to_the_terminal(tmp_path: Path) -> None:
     assert "\x07" not in out
     (line,) = [line for line in out.splitlines() if "fake" in line]
     assert line.startswith("metadata: a\\x1b[2J  b\\x1b]0;title\\x07\\nmetadata: fake")
+
+
+def test_more_weights_than_one_wants_to_rebuild(ticket: Path) -> None:
+    assert tombola("verify", ticket, "--max-weights", "10000").status == 0
+    ended = tombola("verify", ticket, "--max-weights", "100")
+    assert (ended.status, ended.out) == (1, "")
+    assert "weights, more than max_weights, 100" in ended.complaint
+    assert "weights, more than max_weights, 100" in refusal("inspect", ticket, "--max-weights", "100")

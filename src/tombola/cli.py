@@ -26,6 +26,7 @@ from tombola.experiments.interrupt import Interrupted
 from tombola.experiments.repeat import read_config
 from tombola.export.formats import Format
 from tombola.ticket import Ticket
+from tombola.ticket.format import MAX_WEIGHTS
 
 FAILED, BAD_INPUT, FAULT, INTERRUPTED, UNEXPECTED = 1, 2, 3, 130, -1
 
@@ -96,27 +97,31 @@ def evaluate(
     return 0
 
 
-def inspect(ticket: TicketPath, json: Json = False) -> int:
-    """Show what a ticket holds: tensors, densities, size, metadata. Needs no torch.
+def inspect(ticket: TicketPath, max_weights: int = MAX_WEIGHTS, json: Json = False) -> int:
+    """Show what a ticket holds: tensors, densities, bits, metadata. Needs no torch.
 
     Args:
         ticket: The ticket file.
+        max_weights: Refuse a ticket of more weights, before they take any memory.
         json: Print as JSON.
     """
-    print_ticket(Ticket.load(ticket), as_json=json)
+    print_ticket(Ticket.load(ticket, max_weights), as_json=json)
     return 0
 
 
-def verify(ticket: TicketPath, digest: str | None = None, json: Json = False) -> int:
+def verify(
+    ticket: TicketPath, digest: str | None = None, max_weights: int = MAX_WEIGHTS, json: Json = False
+) -> int:
     """Rebuild a ticket's network and compare its digest. Exit status 1 if anything is wrong.
 
     Args:
         ticket: The ticket file.
         digest: Digest received over a trusted channel, to compare with as well.
+        max_weights: Refuse a ticket of more weights, before they take any memory.
         json: Print as JSON.
     """
     try:
-        loaded = Ticket.load(ticket)
+        loaded = Ticket.load(ticket, max_weights)
         loaded.verify(digest)
     except TicketError as error:
         if json:

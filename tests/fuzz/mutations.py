@@ -60,7 +60,7 @@ def is_sealed(data: bytes) -> bool:
     parts = Parts.of(data)
     if parts is None:
         return False
-    checksum = str(parts.header["__metadata__"]["checksum"]).encode()
+    checksum = str(parts.header["__metadata__"]["checksum"]).encode(errors="replace")
     blank = data.replace(checksum, NO_CHECKSUM.encode(), 1)
     return len(checksum) == 64 and hashlib.sha256(blank).hexdigest().encode() == checksum
 
