@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -18,6 +19,8 @@ from rich.text import Text
 from tombola.ticket import Ticket
 from tombola.ticket.anatomy import LayerAnatomy, anatomy
 from tombola.ticket.container import FORMAT, VERSION
+
+_COLOURS = {"density": "green", "redraws": "yellow", "bits/w": "magenta"}
 
 
 def print_json(values: Mapping[str, Any]) -> None:
@@ -38,11 +41,12 @@ def print_ticket(ticket: Ticket, as_json: bool) -> None:
     if as_json:
         print_json(summary)
         return
-    table = Table(title="Random tensors: drawn from the seed, kept where the mask says")
-    table.add_column("tensor", footer="all")
+    table = Table(
+        title="Random tensors: drawn from the seed, kept where the mask says", box=SIMPLE, show_footer=True
+    )
+    table.add_column("tensor", footer="all", style="cyan", overflow="fold")
     for column, footer in _totals(summary).items():
-        table.add_column(column, footer=footer, justify="right")
-    table.show_footer = True
+        table.add_column(column, footer=footer, justify="right", no_wrap=True, style=_COLOURS.get(column))
     for row in summary["tensors"]:
         # Text: brackets in a name are no markup.
         table.add_row(Text(one_line(row["name"])), *_cells(row).values())
@@ -99,11 +103,10 @@ def _cells(row: Mapping[str, Any]) -> dict[str, str]:
     """A row of the table by column."""
     return {
         "shape": "×".join(str(size) for size in row["shape"]),
-        **{name: f"{row[name]:,}" for name in ("weights", "alive", "kept")},
+        **{name: f"{row[name]:,}" for name in ("alive", "kept")},
         "density": f"{row['density']:.4f}",
-        "redraws": _plural(*((row["flips"], "flip") if row["flips"] else (row["generations"], "generation"))),
-        "bytes": f"{row['bits'] / 8:,.0f}",
-        "bits/weight": f"{row['bits_per_weight']:.3f}",
+        "redraws": f"{row['flips']:,} flips" if row["flips"] else f"{row['generations']:,} gen.",
+        "bits/w": f"{row['bits_per_weight']:.3f}",
     }
 
 
@@ -113,10 +116,6 @@ def _totals(summary: Mapping[str, Any]) -> dict[str, str]:
     whole = {**summary, "shape": [], "flips": 0, "generations": 0, "bits": bits}
     whole["bits_per_weight"] = bits / summary["weights"] if summary["weights"] else 0.0
     return {**_cells(whole), "redraws": ""}
-
-
-def _plural(number: int, what: str) -> str:
-    return f"{number:,} {what}{'s' * (number != 1)}"
 
 
 def _whole_bytes(bits: Iterable[float]) -> int:

@@ -257,3 +257,10 @@ except OSError as error:
     assert (done.returncode, done.stdout) == (0, f"{tmp_path / 'old.tombola'}\n"), done.stderr
     assert (tmp_path / "old.tombola").read_bytes() == b"the old file"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["new.tombola", "old.tombola"]
+
+
+def test_networks_that_no_ticket_can_describe() -> None:
+    model = nn.ModuleDict({"x" * 1024: nn.Linear(2, 3)})
+    source = Source(model)
+    with pytest.raises(ArgumentError, match="no ticket can hold this network: .* hold a number above 1024"):
+        Ticket.from_mask(source, source.mask)

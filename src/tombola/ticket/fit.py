@@ -1,4 +1,4 @@
-"""Whether masks and generations that a user brings fit a source."""
+"""Whether what a user brings fits a source, and the source a ticket."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from tombola.errors import ArgumentError
+from tombola.errors import ArgumentError, TicketError
 from tombola.mask import Mask
 from tombola.source.init import FloatArray
 from tombola.source.recipe import Generations, Recipe, check_generations
+from tombola.ticket.description import read_description, write_description
+from tombola.ticket.varint import LARGEST
 
 
 class RandomNetwork(Protocol):
@@ -62,6 +64,15 @@ def _check_names(what: str, given: Iterable[str], known: Mapping[str, object]) -
     for name in given:
         if name not in known:
             raise ArgumentError(f"{what} names {name!r}, which the source does not have")
+
+
+def fit_description(recipe: Recipe, statistics: Mapping[str, FloatArray]) -> None:
+    """Raise ArgumentError for a network that no ticket file can describe."""
+    shapes = {name: values.shape for name, values in statistics.items()}
+    try:
+        read_description(write_description(recipe, shapes), max_weights=LARGEST)
+    except TicketError as error:
+        raise ArgumentError(f"no ticket can hold this network: {error}") from None
 
 
 def fit_statistics(source: RandomNetwork) -> dict[str, FloatArray]:

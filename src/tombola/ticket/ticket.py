@@ -18,7 +18,7 @@ from tombola.source.init import FloatArray
 from tombola.source.recipe import FixedTensor, Recipe
 from tombola.ticket.codec import Redraws
 from tombola.ticket.container import read_file
-from tombola.ticket.fit import RandomNetwork, fit_generations, fit_mask, fit_statistics
+from tombola.ticket.fit import RandomNetwork, fit_description, fit_generations, fit_mask, fit_statistics
 from tombola.ticket.flips import shortest
 from tombola.ticket.format import MAX_WEIGHTS, Contents, check_metadata, read, write
 from tombola.ticket.rebuild import network_digest, rebuild_weights
@@ -52,11 +52,14 @@ class Ticket:
 
         `mask` maps every tensor name of the source to booleans of its shape; `generations` maps
         names to the generation of every weight (those not named: 0), None to the source's own.
-        Raises ArgumentError where names or shapes differ, or the mask leaves S_ER.
+        Raises ArgumentError where names or shapes differ, the mask leaves S_ER, or no ticket file can
+        hold such a network (docs/format.md: names above 1024 bytes, say).
         """
         given = mask if isinstance(mask, Mask) else Mask(mask)
         ordered = fit_mask(source, given)
         whole = source.generations() if generations is None else fit_generations(source, generations)
+        statistics = fit_statistics(source)
+        fit_description(source.recipe, statistics)
         redraws = {}
         for tensor in source.recipe.tensors:
             kept, values = ordered[tensor.name], whole.get(tensor.name)
@@ -66,7 +69,7 @@ class Ticket:
             source.recipe,
             ordered,
             redraws,
-            fit_statistics(source),
+            statistics,
             check_metadata(metadata or {}, ArgumentError),
             digest="",
         )
