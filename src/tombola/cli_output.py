@@ -42,7 +42,10 @@ def print_ticket(ticket: Ticket, as_json: bool) -> None:
         print_json(summary)
         return
     table = Table(
-        title="Random tensors: drawn from the seed, kept where the mask says", box=SIMPLE, show_footer=True
+        title="Random tensors: drawn from the seed, kept where the mask says",
+        box=SIMPLE,
+        show_footer=True,
+        padding=0,
     )
     table.add_column("tensor", footer="all", style="cyan", overflow="fold")
     for column, footer in _totals(summary).items():

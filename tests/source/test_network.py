@@ -163,6 +163,7 @@ def test_unknown_parameters_need_a_word() -> None:
         ({"fixed": {"fc1.bias": float("nan")}}, "fixed value of 'fc1.bias' must be a float32 number"),
         ({"fixed": {"fc1.bias": "x"}}, "must be a float32 number, got 'x'"),
         ({"fixed": {"tok": 1.0}}, "fixed names 'tok', but the parameters are: fc1.weight"),
+        ({"fan_density": 1e-300}, r"fan_density must be at least 2\^-31, got 1e-300"),
         ({"fan_in": {"fc1.weight": 0}}, r"fan_in of 'fc1.weight' must be in \[2\^-31, 2\^31\], got 0"),
     ],
 )

@@ -141,7 +141,7 @@ def read_ticket(data: bytes, max_weights: int = 2**20) -> IndependentTicket:
 def read_container(data: bytes) -> tuple[dict[str, str], dict[str, bytes]]:
     require(len(data) >= 8, "not a ticket")
     length = struct.unpack("<Q", data[:8])[0]
-    require(length <= min(2**23, len(data) - 8), "not a ticket: no header")
+    require(length <= min(2**24, len(data) - 8), "not a ticket: no header")
     text = data[8 : 8 + length]
     try:
         header = json.loads(text.decode("ascii"))

@@ -150,3 +150,13 @@ def test_golden_words() -> None:
     words, _ = encode([tensor_mask(3, 5000, 0.3, 4), tensor_mask(4, 700, 0.05, 2)])
     assert words.size == GOLDEN_SIZE
     assert hashlib.sha256(words.astype("<u4").tobytes()).hexdigest() == GOLDEN_HASH
+
+
+def test_a_code_of_very_many_generations_is_not_too_long() -> None:
+    # Each symbol takes a part of 2^24 beside its share, which tells when they are a million.
+    rare, common = 1 << 18, 1 << 20
+    numbers = np.zeros(common + rare, dtype=np.int32)
+    numbers[:rare] = np.arange(1, rare + 1)
+    tensor = TensorMask(np.ones(numbers.size, dtype=np.bool_), numbers)
+    words, counts = encode([tensor])
+    assert same(decode(words, [numbers.size], counts)[0], tensor)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 import safetensors.numpy
 
 from tombola import TicketError
-from tombola.ticket.container import pack, unpack
+from tombola.ticket.container import pack, read_file, unpack
 
 ARRAYS: dict[str, np.ndarray] = {
     "code": np.array([1, 2**32 - 1], dtype=np.uint32),
@@ -102,7 +103,13 @@ def test_an_ordinary_safetensors_file_is_foreign() -> None:
     [
         (lambda h: h["__metadata__"].update(version="2"), "of format version '2', this tombola reads '1'"),
         (lambda h: h["__metadata__"].update(format="other"), "names no format 'tombola'"),
-        (lambda h: h["__metadata__"].update(note=3), "names no format 'tombola'"),
+        (lambda h: h["__metadata__"].update(note=3), "its metadata are not all texts"),
+        # Nothing else of another version is known: its number is what counts.
+        (
+            lambda h: h.update(__metadata__={"format": "tombola", "version": "2", "x": []}),
+            "version '2', this",
+        ),
+        (lambda h: h.update(__metadata__={"format": "tombola"}), "of format version None, this tombola"),
         (lambda h: h["counts"].update(shape=[3, 1]), r"'counts' must be a flat F32/U32/U8, got U8 of shape"),
         (lambda h: h["counts"].update(dtype="I8"), "'counts' must be a flat F32/U32/U8, got I8"),
         (lambda h: h["counts"].update(shape=[4]), "the ticket is damaged"),
@@ -124,3 +131,29 @@ def test_names_that_come_twice_are_refused() -> None:
     text = b'{"__metadata__":{"format":"tombola","version":"1","version":"1"}}'
     with pytest.raises(TicketError, match="names something twice"):
         unpack(len(text).to_bytes(8, "little") + text)
+
+
+def header_alone(header: dict[str, Any]) -> bytes:
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text
+
+
+SIGN = {"format": "tombola", "version": "1"}
+
+
+@pytest.mark.parametrize("end", [-1, -2, -5, True, None, 1.5, "9", [9]])
+def test_files_that_say_their_arrays_end_nowhere(end: object, tmp_path: Path) -> None:
+    path = tmp_path / "a.tombola"
+    with path.open("wb") as file:
+        file.write(header_alone({"__metadata__": SIGN, "x": {"data_offsets": [0, end]}}))
+        file.truncate(1 << 32)  # sparse: too much, were it read
+    with pytest.raises(TicketError, match="its header does not say where its arrays are"):
+        read_file(path, 1000)
+
+
+@pytest.mark.parametrize("views", [{"x": {}}, {"x": 3}, {"x": {"data_offsets": [0, 2**50]}}])
+def test_another_version_is_named_whatever_else_its_file_holds(views: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "a.tombola"
+    path.write_bytes(header_alone({"__metadata__": {**SIGN, "version": "2", "y": 3}, **views}))
+    with pytest.raises(TicketError, match="of format version '2', this tombola reads '1'"):
+        read_file(path, 1000)

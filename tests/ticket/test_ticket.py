@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -264,3 +265,19 @@ def test_networks_that_no_ticket_can_describe() -> None:
     source = Source(model)
     with pytest.raises(ArgumentError, match="no ticket can hold this network: .* hold a number above 1024"):
         Ticket.from_mask(source, source.mask)
+
+
+def test_the_longest_metadata_can_be_read_again(tmp_path: Path) -> None:
+    source = Source(LayerNormMLP())
+    keys = ["".join(map(chr, key)) for key in product(range(32), repeat=3)]
+    long = {**dict.fromkeys(keys, ""), "rest": "\0" * ((1 << 20) - 3 * len(keys) - 4)}
+    Ticket.from_mask(source, source.mask, metadata=long).save(tmp_path / "a.tombola")
+    assert Ticket.load(tmp_path / "a.tombola").metadata == long
+    with pytest.raises(ArgumentError, match="metadata must not exceed 1048576 bytes, got 1048577"):
+        Ticket.from_mask(source, source.mask, metadata={**long, "rest": long["rest"] + "x"})
+
+
+def test_a_layer_without_inputs(tmp_path: Path) -> None:
+    source = Source(nn.Sequential(nn.Linear(0, 3), nn.Linear(3, 2)))
+    Ticket.from_mask(source, source.mask).save(tmp_path / "a.tombola")
+    assert Ticket.load(tmp_path / "a.tombola").weights()["0.weight"].shape == (3, 0)

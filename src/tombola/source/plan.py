@@ -13,7 +13,7 @@ import numpy as np
 from tombola.errors import ArgumentError
 from tombola.rng import threshold
 from tombola.source.density import check_density, densities
-from tombola.source.recipe import MAX_FAN_IN, MIN_FAN_IN, FixedTensor, RandomTensor
+from tombola.source.recipe import MAX_FAN_IN, MIN_FAN_DENSITY, MIN_FAN_IN, FixedTensor, RandomTensor
 from tombola.source.roles import Bias, Fixed, Weight, role_of
 from tombola.source.surgery import Found
 
@@ -150,8 +150,14 @@ def _fan_densities(fan_density: float | Mapping[str, float] | None, names: list[
         return {}
     if isinstance(fan_density, Mapping):
         _check_names("fan_density", fan_density, names)
-        return {name: check_density(value, f"fan_density of {name!r}") for name, value in fan_density.items()}
-    return dict.fromkeys(names, check_density(fan_density, "fan_density"))
+        return {name: _fan_density(value, f"fan_density of {name!r}") for name, value in fan_density.items()}
+    return dict.fromkeys(names, _fan_density(fan_density, "fan_density"))
+
+
+def _fan_density(density: float, what: str) -> float:
+    if check_density(density, what) < MIN_FAN_DENSITY:
+        raise ArgumentError(f"{what} must be at least 2^-31, got {density!r}")
+    return float(density)
 
 
 def _check_names(option: str, given: Iterable[str], names: list[str]) -> None:

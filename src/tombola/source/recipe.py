@@ -23,6 +23,7 @@ Generations = npt.NDArray[np.int32]
 # Within these bounds no weight underflows to 0 or overflows.
 MAX_FAN_IN = 1 << 31
 MIN_FAN_IN = 2.0**-31
+MIN_FAN_DENSITY = 2.0**-31
 _FEW = 1 << 16
 
 

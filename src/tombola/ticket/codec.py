@@ -12,6 +12,7 @@ docs/format.md says how counts become the fixed-point probabilities of constrict
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -31,6 +32,9 @@ CodeWords = npt.NDArray[np.uint32]
 Redraws = npt.NDArray[Any]
 """Of each kept weight in flat order, either its generation (int32) or, for weights of constant magnitude,
 whether its sign is other than in generation 0 (bool)."""
+
+MAX_SYMBOLS = (1 << 24) - 2
+"""The most generations of one tensor that the coder tells apart."""
 
 _WORD_BITS = 32
 # Symbols are handed to the coder in pieces, as int32: memory stays small whatever the tensor.
@@ -105,15 +109,19 @@ def code_bits(alive: int, counts: TensorCounts) -> tuple[float, float]:
 
 
 def _check_length(words: int, alive: Sequence[int], counts: Sequence[TensorCounts]) -> None:
-    bits = sum(sum(code_bits(size, count)) for size, count in zip(alive, counts, strict=True))
-    symbols = sum(size + count.kept for size, count in zip(alive, counts, strict=True))
-    # Rounding 2^32 ranges to 24-bit probabilities loses at most 1/128 bit a symbol; sealing the code,
-    # two words.
-    least, most = bits - 2 * _WORD_BITS, bits * 1.01 + symbols / 128 + 3 * _WORD_BITS
-    if not least <= words * _WORD_BITS <= most:
-        raise TicketError(
-            f"the ticket holds {words} code words, where its counts ask for about {bits / 32:.0f}"
-        )
+    least = most = 0.0
+    for size, count in zip(alive, counts, strict=True):
+        for numbers in ([size - count.kept, count.kept], count.numbers):
+            bits = _entropy(numbers)
+            least += bits
+            # Each symbol gets a part of 2^24 beside its share; 2^32 ranges are rounded to 2^24 parts, and
+            # that loses at most 1/128 bit a symbol.
+            leak = -math.log2(1 - min(len(numbers), MAX_SYMBOLS) / (1 << 24))
+            most += bits + sum(numbers) * (leak + 1 / 128) if bits else 0.0
+    # Sealing the code takes two words.
+    if not least - 2 * _WORD_BITS <= words * _WORD_BITS <= most + 3 * _WORD_BITS:
+        asked = round(least / _WORD_BITS)
+        raise TicketError(f"the ticket holds {words} code words, where its counts ask for about {asked}")
 
 
 def _decode_tensor(decoder: Any, alive: int, counts: TensorCounts) -> TensorMask:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import operator
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,7 +24,7 @@ VERSION = "1"
 _DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "U32": np.dtype("<u4"), "U8": np.dtype("u1")}
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 _NO_CHECKSUM = "0" * 64
-MAX_HEADER = 1 << 23
+MAX_HEADER = 1 << 24
 _PIECE = 1 << 16
 
 
@@ -81,10 +80,6 @@ def unpack(data: bytes) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     Raises TicketError for a file that is foreign, truncated, damaged or of another version.
     """
     metadata: dict[str, str] = _read_header(data)["__metadata__"]
-    if metadata.get("version") != VERSION:
-        raise TicketError(
-            f"the ticket is of format version {metadata.get('version')!r:.40}, this tombola reads {VERSION!r}"
-        )
     if not _checksum_holds(data, metadata.get("checksum", "")):
         raise TicketError("the ticket is damaged: its checksum does not match its bytes")
     try:
@@ -104,19 +99,26 @@ def _read_header(data: bytes) -> dict[str, Any]:
     try:
         header: dict[str, Any] = json.loads(data[8 : 8 + length], object_pairs_hook=_without_repeats)
         metadata = header["__metadata__"]
-        if metadata["format"] != FORMAT or not all(isinstance(text, str) for text in metadata.values()):
+        if metadata["format"] != FORMAT:
             raise KeyError("format")
+        version = metadata.get("version")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise TicketError("not a Tombola ticket: its header names no format 'tombola'") from None
+    if version != VERSION:
+        raise TicketError(f"the ticket is of format version {version!r:.40}, this tombola reads {VERSION!r}")
+    if not all(isinstance(text, str) for text in metadata.values()):
+        raise TicketError("the ticket is damaged: its metadata are not all texts")
     return header
 
 
 def _data_size(header: Mapping[str, Any]) -> int:
     try:
         ends = [view["data_offsets"][1] for name, view in header.items() if name != "__metadata__"]
-        return max(map(operator.index, ends), default=0)
     except (KeyError, TypeError, IndexError):
-        raise TicketError("the ticket is damaged: its header does not say where its arrays are") from None
+        ends = [None]
+    if not all(type(end) is int and end >= 0 for end in ends):
+        raise TicketError("the ticket is damaged: its header does not say where its arrays are")
+    return max(ends, default=0)
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

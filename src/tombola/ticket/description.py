@@ -27,7 +27,15 @@ from dataclasses import dataclass
 from tombola.errors import TicketError
 from tombola.rng import WORD_RANGE
 from tombola.source.init import DISTRIBUTIONS
-from tombola.source.recipe import MAX_FAN_IN, MIN_FAN_IN, FixedTensor, RandomTensor, Recipe, Shape
+from tombola.source.recipe import (
+    MAX_FAN_IN,
+    MIN_FAN_DENSITY,
+    MIN_FAN_IN,
+    FixedTensor,
+    RandomTensor,
+    Recipe,
+    Shape,
+)
 from tombola.ticket.varint import Reader, write_number
 
 RANDOM, FIXED_AT_0, FIXED_AT_1, FIXED_AT, STATISTIC = range(5)
@@ -37,7 +45,6 @@ MAX_SIZE = 1 << 40
 MAX_DIMENSIONS = 8
 MAX_NAME = 1 << 10
 MAX_ENTRIES = 1 << 16
-MIN_FAN_DENSITY = 2.0**-31
 
 
 @dataclass(frozen=True)

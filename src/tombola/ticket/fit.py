@@ -12,6 +12,7 @@ from tombola.errors import ArgumentError, TicketError
 from tombola.mask import Mask
 from tombola.source.init import FloatArray
 from tombola.source.recipe import Generations, Recipe, check_generations
+from tombola.ticket.codec import MAX_SYMBOLS
 from tombola.ticket.description import read_description, write_description
 from tombola.ticket.varint import LARGEST
 
@@ -58,6 +59,13 @@ def fit_generations(
     for name, values in generations.items():
         checked[name] = check_generations(name, np.asarray(values), shapes[name])
     return checked
+
+
+def fit_numbers(name: str, generations: Generations) -> Generations:
+    """`generations` of a tensor's kept weights. Raises ArgumentError for more than a ticket tells apart."""
+    if generations.size > MAX_SYMBOLS and (present := np.unique(generations).size) > MAX_SYMBOLS:
+        raise ArgumentError(f"generations {name!r}: at most {MAX_SYMBOLS} different ones, got {present}")
+    return generations
 
 
 def _check_names(what: str, given: Iterable[str], known: Mapping[str, object]) -> None:

@@ -18,7 +18,14 @@ from tombola.source.init import FloatArray
 from tombola.source.recipe import FixedTensor, Recipe
 from tombola.ticket.codec import Redraws
 from tombola.ticket.container import read_file
-from tombola.ticket.fit import RandomNetwork, fit_description, fit_generations, fit_mask, fit_statistics
+from tombola.ticket.fit import (
+    RandomNetwork,
+    fit_description,
+    fit_generations,
+    fit_mask,
+    fit_numbers,
+    fit_statistics,
+)
 from tombola.ticket.flips import shortest
 from tombola.ticket.format import MAX_WEIGHTS, Contents, check_metadata, read, write
 from tombola.ticket.rebuild import network_digest, rebuild_weights
@@ -64,7 +71,7 @@ class Ticket:
         for tensor in source.recipe.tensors:
             kept, values = ordered[tensor.name], whole.get(tensor.name)
             numbers = np.zeros(np.count_nonzero(kept), np.int32) if values is None else values[kept]
-            redraws[tensor.name] = shortest(source.recipe, tensor, kept, numbers)
+            redraws[tensor.name] = shortest(source.recipe, tensor, kept, fit_numbers(tensor.name, numbers))
         contents = Contents(
             source.recipe,
             ordered,
