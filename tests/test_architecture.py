@@ -31,5 +31,5 @@ def test_code_is_not_followed() -> None:
 
 @pytest.mark.parametrize("value", ["1.5", "0", "-3", "ten", "", "[1, 2]", "null", "NaN", "Infinity"])
 def test_what_is_no_positive_whole_number(value: str) -> None:
-    with pytest.raises(TicketError, match="metadata must give a .*number as 'classes', got "):
+    with pytest.raises(TicketError, match="metadata must give a .*number.* as 'classes', got "):
         whole_number({"classes": value}, "classes")

@@ -9,8 +9,40 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from tombola.errors import ArgumentError, TicketError
+from tombola.ticket import Ticket
+
+if TYPE_CHECKING:
+    from torch import nn
+
+LARGEST = 1 << 24
+"""Beyond this no number of channels, classes or pixels is believed."""
+
+
+def plain_model(
+    ticket: Ticket, name: str, *, width: float, in_channels: int, classes: int, image_size: int
+) -> nn.Module:
+    """A fresh model of the architecture `name`, which fits the ticket.
+
+    One of the library's own is first laid out without memory: metadata may ask for a network of any size.
+    Raises TicketError where it does not fit, ArgumentError where it cannot be built.
+    """
+    import torch
+
+    from tombola import models
+
+    options = {"in_channels": in_channels, "classes": classes, "image_size": image_size}
+    if ":" not in name:
+        try:
+            with torch.device("meta"):
+                skeleton = models.build(name, width=width, **options)
+        except (RuntimeError, TypeError, OverflowError, MemoryError) as error:
+            what = str(error).strip().splitlines()[0][:120]
+            raise ArgumentError(f"model {name!r} cannot be built with width {width:g}: {what}") from error
+        ticket.check_fits(skeleton)
+    return models.build(name, width=width, **options)
 
 
 def model_of(said: Mapping[str, str]) -> str:
@@ -42,7 +74,7 @@ def numbers(said: Mapping[str, str], key: str, count: int, otherwise: tuple[floa
     try:
         found = json.loads(said[key])
         values = tuple(float(number) for number in (found if isinstance(found, list) else [found]))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError, OverflowError):
         values = ()
     least = -math.inf if key == "mean" else 0.0
     if len(values) != count or not all(least < value < math.inf for value in values):
@@ -56,10 +88,10 @@ def whole_number(said: Mapping[str, str], key: str) -> int | None:
     Raises TicketError for anything else.
     """
     found = numbers(said, key, 1, ())
-    if found and not found[0].is_integer():
-        raise _unusable(said, key, "a whole number")
+    if found and not (found[0].is_integer() and found[0] <= LARGEST):
+        raise _unusable(said, key, f"a whole number up to {LARGEST}")
     return int(found[0]) if found else None
 
 
 def _unusable(said: Mapping[str, str], key: str, what: str) -> TicketError:
-    return TicketError(f"the ticket's metadata must give {what} as {key!r}, got {said[key]!r}")
+    return TicketError(f"the ticket's metadata must give {what} as {key!r}, got {said[key]!r:.80}")

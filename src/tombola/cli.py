@@ -51,7 +51,7 @@ def train(run: TrainConfig, config: Path | None = None, json: Json = False) -> i
 
     Args:
         run: The run.
-        config: A config.toml, or a ticket, to take all options from; those given here count more.
+        config: A config.toml to take all options from; those given here count more.
         json: Print the result as JSON.
     """
     del config  # read before the other options are, see _with_defaults
@@ -66,6 +66,7 @@ def evaluate(
     width: float | None = None,
     precision: Precision = "auto",
     device: Device = "auto",
+    max_weights: int = MAX_WEIGHTS,
     json: Json = False,
 ) -> int:
     """Rebuild a ticket's network and measure it on a test set.
@@ -79,9 +80,10 @@ def evaluate(
         width: Width of the architecture; None: the ticket's.
         precision: Arithmetic of the layers; auto: the one that the ticket was found with.
         device: Where to compute; auto: a GPU if there is one.
+        max_weights: Refuse a ticket of more weights, before they take any memory.
         json: Print the result as JSON.
     """
-    loaded = Ticket.load(ticket)
+    loaded = Ticket.load(ticket, max_weights)
     with _torch_needed("evaluating"):
         from tombola.experiments.measure import measure
     result = measure(
@@ -143,6 +145,7 @@ def export(
     width: float | None = None,
     classes: int | None = None,
     input_shape: str | None = None,
+    max_weights: int = MAX_WEIGHTS,
     json: Json = False,
 ) -> int:
     """Write a ticket's network for other software, which needs nothing of this.
@@ -158,9 +161,10 @@ def export(
         width: Width of the architecture, for onnx; None: the ticket's.
         classes: Number of classes, for onnx; None: the ticket's.
         input_shape: Sizes of one input, such as 3,32,32, for onnx; None: the ticket's images.
+        max_weights: Refuse a ticket of more weights, before they take any memory.
         json: Print what was written as JSON.
     """
-    loaded = Ticket.load(ticket)
+    loaded = Ticket.load(ticket, max_weights)
     if out.exists() and out.samefile(ticket):
         raise ArgumentError(f"--out {out} is the ticket itself")
     with _torch_needed("exporting to any format but safetensors"):

@@ -20,6 +20,8 @@ from tombola.ticket import Ticket
 from tombola.ticket.anatomy import LayerAnatomy, anatomy
 from tombola.ticket.container import FORMAT, VERSION
 
+# A narrower terminal breaks the lines itself, which is better than a table without names.
+_LEAST_WIDTH = 76
 _COLOURS = {"density": "green", "redraws": "yellow", "bits/w": "magenta"}
 
 
@@ -54,7 +56,7 @@ def print_ticket(ticket: Ticket, as_json: bool) -> None:
         # Text: brackets in a name are no markup.
         table.add_row(Text(one_line(row["name"])), *_cells(row).values())
     # Names in a file or a pipe are never cut short.
-    console = Console(width=None if sys.stdout.isatty() else 1000)
+    console = Console(width=max(_LEAST_WIDTH, Console().width) if sys.stdout.isatty() else 1000)
     with console.capture() as captured:  # rich would end the process itself when the pipe is closed
         console.print(table)
     print(captured.get(), end="")  # noqa: T201

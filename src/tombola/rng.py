@@ -36,6 +36,8 @@ _WORDS_PER_BLOCK = 8
 # to start reading in sequence as much as this many.
 _SCATTER_COST = 64
 _START_COST = 1 << 14
+# For so few scattered words a generator each is cheaper than hundreds of operations on short arrays.
+_FEW = 16
 # Scattered words are drawn by so many at once that the dozen arrays stay in a core's cache.
 _CHUNK = 1 << 14
 
@@ -147,6 +149,11 @@ def words_of(
             sorted_words[start:end] = stream.words(last - first + 1, first)[group - first]
             scattered[start:end] = False
     left = np.flatnonzero(scattered)
+    if left.size <= _FEW:
+        for position in left.tolist():
+            stream = streams[which[order[position]]]
+            sorted_words[position] = stream.words(1, int(sorted_indices[position]))[0]
+        left = left[:0]
     keys = np.array([stream.key for stream in streams], dtype=np.uint64).reshape(-1, 2)
     for begin in range(0, left.size, _CHUNK):
         chunk = left[begin : begin + _CHUNK]

@@ -35,12 +35,20 @@ def test_options_given_count_more(tmp_path: Path) -> None:
     assert Ticket.load(tmp_path / "other" / "ticket.tombola").seed == 8
 
 
+def test_a_ticket_is_known_by_its_beginning(tmp_path: Path) -> None:
+    copy = tmp_path / "renamed.toml"
+    copy.write_bytes((finished() / "ticket.tombola").read_bytes())
+    assert isinstance(read_config(SearchConfig, copy), SearchConfig)
+
+
 def test_a_configuration_file_is_read_too(tmp_path: Path) -> None:
     (tmp_path / "c.toml").write_text(SearchConfig(seed=3).to_toml())
     assert read_config(SearchConfig, tmp_path / "c.toml") == SearchConfig(seed=3)
 
 
-@pytest.mark.parametrize("metadata", [{}, {"settings": "[]"}, {"settings": "{"}, {"settings": "3"}])
+@pytest.mark.parametrize(
+    "metadata", [{}, {"settings": "[]"}, {"settings": "{"}, {"settings": "3"}, {"settings": "[" * 9**6}]
+)
 def test_tickets_that_do_not_say(tmp_path: Path, metadata: dict[str, str]) -> None:
     path = with_metadata(tmp_path, metadata)
     with pytest.raises(ArgumentError, match=r"t.tombola does not say with what settings it was found"):
@@ -51,7 +59,11 @@ def test_tickets_that_do_not_say(tmp_path: Path, metadata: dict[str, str]) -> No
     ("settings", "message"),
     [
         ({"model": "os:system"}, "asks to import 'os:system': give its options one by one"),
-        ({"sead": 3}, "unknown option in .*t.tombola: 'sead': did you mean 'seed'"),
+        ({"sead": 3}, "unknown setting in .*t.tombola: 'sead': did you mean 'seed'"),
+        ({"out": "/tmp/elsewhere"}, "unknown setting in .*t.tombola: 'out'"),
+        ({"resume": True}, "unknown setting in .*t.tombola: 'resume'"),
+        ({"data_dir": "/etc"}, "unknown setting in .*t.tombola: 'data_dir'"),
+        ({"data": "/etc"}, "t.tombola names a folder of data, '/etc': give its options one by one"),
         ({"epochs": "many"}, "option 'epochs' in .*t.tombola must be a whole number, got 'many'"),
     ],
 )
@@ -68,5 +80,6 @@ def test_a_ticket_is_of_a_search(tmp_path: Path) -> None:
 
 
 def test_a_damaged_ticket(tmp_path: Path) -> None:
-    (tmp_path / "t.tombola").write_bytes(b"nothing")
-    assert "not a Tombola ticket" in refusal("search", "--config", tmp_path / "t.tombola")
+    whole = (finished() / "ticket.tombola").read_bytes()
+    (tmp_path / "t.tombola").write_bytes(whole[:-1])
+    assert "t.tombola: the ticket is damaged" in refusal("search", "--config", tmp_path / "t.tombola")

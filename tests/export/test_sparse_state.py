@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ import tombola
 from builders import CASES, LayerNormMLP
 from tombola import ArgumentError, Source, Ticket
 from tombola.export import densify, to_csr, to_ternary
+from tombola.source.recipe import FixedTensor
 
 
 def saved(write: Callable[[Ticket, Path], int], ticket: Ticket, folder: Path) -> dict[str, torch.Tensor]:
@@ -110,3 +112,30 @@ def test_equal_tickets_give_equal_files(write: Callable[[Ticket, Path], int], tm
     write(ticket, tmp_path / "a.pt")
     write(ticket, tmp_path / "b.pt")
     assert (tmp_path / "a.pt").read_bytes() == (tmp_path / "b.pt").read_bytes()
+
+
+def test_names_that_the_file_needs_itself_are_refused(tmp_path: Path) -> None:
+    class Odd(nn.Module):
+        """A parameter below another's name: no module of torch's own, but a ticket may say so."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(2, 3))
+
+    source = Source(Odd(), fan_in={"weight": 3.0})
+    ticket = Ticket.from_mask(source, source.mask)
+    for name, write in (("shape", to_csr), ("scale", to_ternary)):
+        fixed = (FixedTensor(f"weight.{name}", (1,), 0.0),)
+        recipe = replace(ticket.recipe, fixed=fixed)
+        odd = Ticket(replace(ticket._contents, recipe=recipe))
+        with pytest.raises(tombola.TicketError, match=f"has a tensor 'weight.{name}', whose name"):
+            write(odd, tmp_path / "x.pt")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_empty_tensors_stay_dense(tmp_path: Path) -> None:
+    source = Source(nn.Sequential(nn.Linear(0, 3), nn.Linear(3, 2)))
+    to_csr(Ticket.from_mask(source, source.mask), tmp_path / "x.pt")
+    state = torch.load(tmp_path / "x.pt", weights_only=True)
+    assert state["0.weight"].layout is torch.strided
+    assert densify(state)["0.weight"].shape == (3, 0)

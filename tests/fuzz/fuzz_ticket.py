@@ -29,7 +29,7 @@ with atheris.instrument_imports(include=["tombola"]):
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 FILES = [path.read_bytes() for path in sorted(GOLDEN.glob("*.tombola"))]
-MAX_SIZE = 1 << 13
+MAX_SIZE = 1 << 16
 
 tally = Tally()
 end = time.monotonic() + float(sys.argv[1])

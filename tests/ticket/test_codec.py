@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tombola import TicketError
 from tombola.rng import Stream
-from tombola.ticket.codec import TensorCounts, TensorMask, decode, encode
+from tombola.ticket.codec import TensorCounts, TensorMask, decode, encode, narrow
 from tombola.ticket.counts import read_counts, write_counts
 
 GOLDEN_SIZE = 224
@@ -27,8 +27,7 @@ def tensor_mask(seed: int, size: int, density: float, generations: int) -> Tenso
     generations = max(generations, 1)
     # Later generations are rarer, as they are in a search.
     drawn = Stream(seed, "generation", "test").integers(size, generations)
-    numbers = np.minimum(drawn, drawn[::-1])[kept].astype(np.int32)
-    return TensorMask(kept, numbers)
+    return TensorMask(kept, narrow(np.minimum(drawn, drawn[::-1])[kept]))
 
 
 def with_a_flip(flips: np.ndarray) -> np.ndarray:
@@ -157,6 +156,6 @@ def test_a_code_of_very_many_generations_is_not_too_long() -> None:
     rare, common = 1 << 18, 1 << 20
     numbers = np.zeros(common + rare, dtype=np.int32)
     numbers[:rare] = np.arange(1, rare + 1)
-    tensor = TensorMask(np.ones(numbers.size, dtype=np.bool_), numbers)
+    tensor = TensorMask(np.ones(numbers.size, dtype=np.bool_), narrow(numbers))
     words, counts = encode([tensor])
     assert same(decode(words, [numbers.size], counts)[0], tensor)

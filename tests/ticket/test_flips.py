@@ -43,7 +43,7 @@ def test_other_distributions_keep_generations(init: str) -> None:
 def test_generations_stay_where_they_are_shorter() -> None:
     # All of one generation costs nothing; which half of the signs that flips costs a bit a weight.
     _, ticket = ticket_of("signed_constant", np.full(SHAPE, 3))
-    assert ticket.redraws["weight"].dtype == np.int32
+    assert ticket.redraws["weight"].dtype == np.uint8
     assert (ticket.redraws["weight"] == 3).all()
 
 

@@ -105,6 +105,7 @@ def test_flips_of_weights_that_are_no_constants(parts: Parts, tmp_path: Path) ->
         {"metadata.a": "x" * (1 << 21)},
         {"digest": ""},
         {"digest": "X" * 64},
+        {"digest": "0" * 65},
         {"hidden": "payload"},
         {"checksums": "0" * 64},
     ],
@@ -206,6 +207,14 @@ def test_data_of_absurd_size(parts: Parts, tmp_path: Path) -> None:
 
 
 def test_a_header_of_absurd_size() -> None:
-    start = (1 << 62).to_bytes(8, "little") + b"{}"
-    with pytest.raises(TicketError, match="a header of 4611686018427387904 bytes, more than 16777216"):
-        unpack(start)
+    for size in ((1 << 24) + 1, 1 << 62):
+        with pytest.raises(
+            TicketError, match="does not begin with the length of a header .of at most 16777216"
+        ):
+            unpack(size.to_bytes(8, "little") + b"{}" + b" " * (1 << 24))
+
+
+def test_a_header_as_deep_as_it_is_long() -> None:
+    text = b'{"__metadata__":' + b"[" * 200_000
+    with pytest.raises(TicketError, match="names no format 'tombola'"):
+        unpack(len(text).to_bytes(8, "little") + text)

@@ -84,7 +84,12 @@ def test_verify(ticket: Ticket) -> None:
     ticket.verify(ticket.digest)
     ticket.verify(ticket.digest.upper())
     with pytest.raises(TicketError, match=f"has digest {ticket.digest}, but the expected one is 00"):
-        ticket.verify("00")
+        ticket.verify("0" * 64)
+    for wrong in ("", "00", f"{ticket.digest} ", f"{ticket.digest}0"):
+        with pytest.raises(
+            TicketError, match=f"must be 64 hex digits, got .*; the network's is {ticket.digest}"
+        ):
+            ticket.verify(wrong)
 
 
 def test_verify_notices_another_network_behind_a_right_checksum(file: bytes, tmp_path: Path) -> None:
@@ -122,6 +127,21 @@ def test_apply_refuses_missing_and_additional_tensors(ticket: Ticket) -> None:
     smaller[4] = nn.BatchNorm2d(6, track_running_stats=False)
     with pytest.raises(TicketError, match="it has statistic '4[.]running_mean' of shape"):
         ticket.apply(smaller)
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+def test_apply_wants_a_model_that_holds_float32(kind: torch.dtype, ticket: Ticket) -> None:
+    with pytest.raises(TicketError, match=f"'0.weight' of the model is {kind}: apply a ticket to a float32"):
+        ticket.apply(conv_batch_norm().to(kind))
+    exact = ticket.apply(conv_batch_norm().double()).state_dict()
+    assert all(np.array_equal(exact[name].numpy(), values) for name, values in ticket.weights().items())
+
+
+def test_fitting_is_checked_without_memory(ticket: Ticket) -> None:
+    with torch.device("meta"):
+        ticket.check_fits(conv_batch_norm())
+        with pytest.raises(TicketError, match="'fc1.weight' has shape"):
+            ticket.check_fits(LayerNormMLP())
 
 
 def test_apply_wants_a_plain_model(ticket: Ticket) -> None:
@@ -281,3 +301,12 @@ def test_a_layer_without_inputs(tmp_path: Path) -> None:
     source = Source(nn.Sequential(nn.Linear(0, 3), nn.Linear(3, 2)))
     Ticket.from_mask(source, source.mask).save(tmp_path / "a.tombola")
     assert Ticket.load(tmp_path / "a.tombola").weights()["0.weight"].shape == (3, 0)
+
+
+def test_tickets_without_any_weight(tmp_path: Path) -> None:
+    source = Source(nn.Sequential(nn.Linear(0, 3, bias=False)))
+    Ticket.from_mask(source, source.mask).save(tmp_path / "a.tombola")
+    empty = Ticket.load(tmp_path / "a.tombola")
+    empty.verify()
+    assert (empty.bits_per_weight, empty.density) == (0.0, 0.0)
+    assert repr(empty).startswith("Ticket(seed=0, 0 weights")

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any, get_args
 
 from tombola import data as datasets
-from tombola.architecture import model_of, numbers, width_of
+from tombola.architecture import model_of, numbers, plain_model, width_of
 from tombola.data import Dataset
 from tombola.data.registry import NAMES
 from tombola.errors import ArgumentError
 from tombola.experiments.config import Device, Precision, RunConfig
 from tombola.experiments.evaluation import evaluate
 from tombola.experiments.machine import Machine, resolve
-from tombola.experiments.run import build_model
 from tombola.ticket import Ticket
 
 
@@ -44,7 +43,15 @@ def measure(
     machine = Machine.prepare(resolve(RunConfig(data=name, precision=precision, device=device)))
     dataset = datasets.load(name, data_dir=data_dir, validation=0.0)
     width = width if width is not None else width_of(said)
-    network = ticket.apply(build_model(architecture, width, dataset)).to(machine.device)
+    plain = plain_model(
+        ticket,
+        architecture,
+        width=width,
+        in_channels=dataset.in_channels,
+        classes=dataset.classes,
+        image_size=dataset.image_size,
+    )
+    network = ticket.apply(plain).to(machine.device)
     score = evaluate(network, _normalised(dataset, said), dataset.test, machine)
     return {
         "test_accuracy": score.accuracy,

@@ -3,29 +3,48 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TypeVar
 
-from tombola.errors import ArgumentError
-from tombola.experiments.config import NONE, RunConfig
+from tombola.errors import ArgumentError, unknown
+from tombola.experiments.config import NONE, RunConfig, SearchConfig
 from tombola.ticket import Ticket
 
+# After the 8 bytes with its length every ticket's header begins so (docs/format.md).
+_BEGINNING = b'{"__metadata__":'
 Config = TypeVar("Config", bound=RunConfig)
 
 
 def read_config(kind: type[Config], path: Path) -> Config:
-    """The configuration in `path`: a config.toml, or a ticket (.tombola) that a search has written.
+    """The configuration in `path`: a config.toml, or a ticket that a search has written.
 
-    Raises what `from_toml` and `Ticket.load` raise; ArgumentError for a ticket that names no settings, or
-    whose model is code to import: a stranger's ticket is not followed there.
+    Raises what `from_toml` and `Ticket.load` raise; ArgumentError for a ticket that names no settings,
+    that names other options than these, or whose model is code to import or data a folder.
     """
-    if path.suffix != ".tombola":
+    if not _is_ticket(path):
         return kind.from_toml(path)
     try:
         settings = json.loads(Ticket.load(path).metadata["settings"])
         values = {name: NONE if value is None else value for name, value in settings.items()}
-    except (KeyError, ValueError, AttributeError):
+    except (KeyError, ValueError, AttributeError, RecursionError):
         raise ArgumentError(f"{path} does not say with what settings it was found") from None
+    # A stranger's ticket says what to compute, not where to read, to write, or to import from.
+    for name in values:
+        if name not in SearchConfig().settings():
+            raise unknown(f"setting in {path}:", name, SearchConfig().settings())
     if ":" in str(values.get("model")):
-        raise ArgumentError(f"{path} asks to import {values['model']!r}: give its options one by one")
+        raise ArgumentError(f"{path} asks to import {values['model']!r:.80}: give its options one by one")
+    if not re.fullmatch("[A-Za-z0-9_-]+", str(values.get("data", "digits"))):
+        raise ArgumentError(
+            f"{path} names a folder of data, {values['data']!r:.80}: give its options one by one"
+        )
     return kind.from_values({"command": "search", **values}, path)
+
+
+def _is_ticket(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(8 + len(_BEGINNING))[8:] == _BEGINNING
+    except OSError:
+        return False  # whoever reads it next says why

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 
 from torch import nn
 
-from tombola import models
-from tombola.architecture import model_of, whole_number, width_of
+from tombola.architecture import model_of, plain_model, whole_number, width_of
 from tombola.errors import ArgumentError
 from tombola.source.recipe import Shape
 from tombola.ticket import Ticket
@@ -32,7 +31,8 @@ def plain_network(
     if ":" not in name and (len(shape) != 3 or shape[1] != shape[2]):
         shown = ",".join(map(str, shape))
         raise ArgumentError(f"model {name!r} takes square images, such as --input-shape 3,32,32, got {shown}")
-    network = models.build(
+    network = plain_model(
+        ticket,
         name,
         width=width if width is not None else width_of(said),
         in_channels=shape[0],

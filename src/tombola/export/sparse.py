@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from tombola.errors import ArgumentError
-from tombola.export.state import State, complete
+from tombola.export.state import State, add, complete
 from tombola.files import write_atomically
 from tombola.mask import BoolArray
 from tombola.source.init import FloatArray
@@ -29,7 +29,7 @@ _SHAPE, _SCALE = ".shape", ".scale"
 
 def to_csr(ticket: Ticket, path: str | os.PathLike[str]) -> int:
     """Write a state dict with a sparse CSR tensor for each random tensor of two dimensions or more;
-    returns the number of bytes.
+    returns the number of bytes. Empty tensors stay dense.
 
     A tensor `name` of shape (a, b, …) is the a × (b · …) float32 matrix of its kept weights (int32
     indices), and `name.shape` an int64 tensor of the sizes: the weight of a convolution is
@@ -39,9 +39,9 @@ def to_csr(ticket: Ticket, path: str | os.PathLike[str]) -> int:
     """
     state = _tensors(complete(ticket))
     for name, mask in ticket.mask.items():
-        if mask.ndim >= 2:
+        if mask.ndim >= 2 and mask.size:
             state[name] = _csr(state[name].numpy(), mask)
-            state[name + _SHAPE] = torch.tensor(mask.shape, dtype=torch.int64)
+            add(state, name + _SHAPE, torch.tensor(mask.shape, dtype=torch.int64))
     return _save(state, path)
 
 
@@ -64,7 +64,7 @@ def to_ternary(ticket: Ticket, path: str | os.PathLike[str]) -> int:
     for name in ticket.mask:
         weights = state[name]
         state[name] = np.sign(weights).astype(np.int8)
-        state[name + _SCALE] = np.abs(weights).max(initial=0)
+        add(state, name + _SCALE, np.abs(weights).max(initial=0))
     return _save(_tensors(state), path)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import MutableMapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from tombola.errors import TicketError
 from tombola.ticket import Ticket
 
 State = dict[str, npt.NDArray[Any]]
@@ -21,7 +23,18 @@ def complete(ticket: Ticket) -> State:
     """
     state: State = dict(ticket.weights())
     state |= {fixed.name: np.full(fixed.shape, fixed.value, dtype=np.float32) for fixed in ticket.fixed}
-    return state | _buffers(ticket)
+    for name, values in _buffers(ticket).items():
+        add(state, name, values)
+    return state
+
+
+def add(state: MutableMapping[str, Any], name: str, values: object) -> None:
+    """Put `values` under a name that is derived from a tensor's. Raises TicketError where it is taken: no
+    model of torch has such names, but a stranger's ticket may.
+    """
+    if name in state:
+        raise TicketError(f"the ticket has a tensor {name!r:.80}, whose name the exported file needs itself")
+    state[name] = values
 
 
 def _buffers(ticket: Ticket) -> State:

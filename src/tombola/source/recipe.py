@@ -110,7 +110,7 @@ class Recipe:
         weights: FloatArray,
         tensor: RandomTensor,
         indices: npt.NDArray[np.int64],
-        generations: Generations,
+        generations: npt.NDArray[np.integer],
     ) -> None:
         """Set, in place, the weights at flat `indices` to their values of `generations` (one each)."""
         present, which = ranked(generations)

@@ -30,8 +30,8 @@ RangeEncoder, RangeDecoder = stream.queue.RangeEncoder, stream.queue.RangeDecode
 
 CodeWords = npt.NDArray[np.uint32]
 Redraws = npt.NDArray[Any]
-"""Of each kept weight in flat order, either its generation (int32) or, for weights of constant magnitude,
-whether its sign is other than in generation 0 (bool)."""
+"""Of each kept weight in flat order, either its generation (unsigned integers, of the smallest type that
+holds them) or, for weights of constant magnitude, whether its sign is other than in generation 0 (bool)."""
 
 MAX_SYMBOLS = (1 << 24) - 2
 """The most generations of one tensor that the coder tells apart."""
@@ -128,8 +128,8 @@ def _decode_tensor(decoder: Any, alive: int, counts: TensorCounts) -> TensorMask
     try:
         kept = np.empty(alive, dtype=np.bool_)
         _take(decoder, kept, [alive - counts.kept, counts.kept], np.array([False, True]))
-        redraws: Redraws = np.empty(counts.kept, dtype=np.bool_ if counts.flips else np.int32)
-        symbols = np.array([False, True] if counts.flips else [g for g, _ in counts.generations])
+        symbols = np.array([False, True]) if counts.flips else _smallest([g for g, _ in counts.generations])
+        redraws: Redraws = np.empty(counts.kept, dtype=symbols.dtype)
         _take(decoder, redraws, counts.numbers, symbols)
     except (AssertionError, ValueError) as error:
         raise TicketError(f"the ticket's code words are damaged: {error}") from None
@@ -137,6 +137,15 @@ def _decode_tensor(decoder: Any, alive: int, counts: TensorCounts) -> TensorMask
     if decoded.counts() != counts:
         raise TicketError("the ticket's code words do not hold as many weights as its counts say")
     return decoded
+
+
+def narrow(generations: npt.NDArray[np.integer]) -> npt.NDArray[np.integer]:
+    """`generations` in the smallest unsigned type that holds them: there may be one for every weight."""
+    return generations.astype(np.min_scalar_type(int(generations.max(initial=0))))
+
+
+def _smallest(generations: Sequence[int]) -> npt.NDArray[np.integer]:
+    return narrow(np.array(generations, dtype=np.int64))
 
 
 def _put(

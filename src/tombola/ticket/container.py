@@ -93,7 +93,10 @@ def unpack(data: bytes) -> tuple[dict[str, np.ndarray], dict[str, str]]:
 def _read_header(data: bytes) -> dict[str, Any]:
     length = int.from_bytes(data[:8], "little")
     if length > MAX_HEADER:
-        raise TicketError(f"not a Tombola ticket: a header of {length} bytes, more than {MAX_HEADER}")
+        raise TicketError(
+            "not a Tombola ticket: it does not begin with the length of a header "
+            f"(of at most {MAX_HEADER} bytes)"
+        )
     if len(data) < 8 or length > len(data) - 8:
         raise TicketError(f"not a Tombola ticket, or truncated: {len(data)} bytes without a whole header")
     try:

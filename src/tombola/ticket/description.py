@@ -115,8 +115,11 @@ def _merged(lists: Sequence[Sequence[Entry]]) -> Iterator[Entry]:
 
 def _shared(a: bytes, b: bytes) -> int:
     """How many bytes two names have in common from their beginning."""
-    differing = (n for n, (x, y) in enumerate(zip(a, b, strict=False)) if x != y)
-    return next(differing, min(len(a), len(b)))
+    low, high = 0, min(len(a), len(b))
+    while low < high:  # comparing slices is fast, bytes one by one is not
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if a[:middle] == b[:middle] else (low, middle - 1)
+    return low
 
 
 def _write_entry(entry: Entry, same_shape: bool) -> bytes:

@@ -12,7 +12,7 @@ from tombola.errors import ArgumentError, TicketError
 from tombola.mask import Mask
 from tombola.source.init import FloatArray
 from tombola.source.recipe import Generations, Recipe, check_generations
-from tombola.ticket.codec import MAX_SYMBOLS
+from tombola.ticket.codec import MAX_SYMBOLS, narrow
 from tombola.ticket.description import read_description, write_description
 from tombola.ticket.varint import LARGEST
 
@@ -61,8 +61,11 @@ def fit_generations(
     return checked
 
 
-def fit_numbers(name: str, generations: Generations) -> Generations:
-    """`generations` of a tensor's kept weights. Raises ArgumentError for more than a ticket tells apart."""
+def fit_numbers(name: str, generations: npt.NDArray[np.integer]) -> npt.NDArray[np.integer]:
+    """`generations` of a tensor's kept weights, narrowed. Raises ArgumentError for more different ones than
+    a ticket tells apart.
+    """
+    generations = narrow(generations)
     if generations.size > MAX_SYMBOLS and (present := np.unique(generations).size) > MAX_SYMBOLS:
         raise ArgumentError(f"generations {name!r}: at most {MAX_SYMBOLS} different ones, got {present}")
     return generations

@@ -9,12 +9,12 @@ from __future__ import annotations
 import numpy as np
 
 from tombola.mask import BoolArray
-from tombola.source.recipe import Generations, RandomTensor, Recipe
+from tombola.source.recipe import RandomTensor, Recipe
 from tombola.ticket.codec import Redraws, TensorMask, encode
 from tombola.ticket.counts import write_counts
 
 
-def shortest(recipe: Recipe, tensor: RandomTensor, mask: BoolArray, generations: Generations) -> Redraws:
+def shortest(recipe: Recipe, tensor: RandomTensor, mask: BoolArray, generations: Redraws) -> Redraws:
     """`generations` of the kept weights, or their sign flips where the distribution allows it and these
     take fewer bytes. `mask` has the tensor's shape; the rest one entry per kept weight, in flat order.
     """
@@ -22,11 +22,11 @@ def shortest(recipe: Recipe, tensor: RandomTensor, mask: BoolArray, generations:
         return generations
     flips = _flips(recipe, tensor, mask, generations)
     if not flips.any():
-        return np.zeros_like(generations)
+        return np.zeros(generations.shape, dtype=np.uint8)
     return min((generations, flips), key=_nbytes)
 
 
-def _flips(recipe: Recipe, tensor: RandomTensor, mask: BoolArray, generations: Generations) -> BoolArray:
+def _flips(recipe: Recipe, tensor: RandomTensor, mask: BoolArray, generations: Redraws) -> BoolArray:
     """Which kept weights have another sign than in generation 0."""
     weights = recipe.initial(tensor)
     first = np.signbit(weights[mask])

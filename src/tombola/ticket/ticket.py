@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -121,9 +122,9 @@ class Ticket:
 
     @property
     def redraws(self) -> dict[str, Redraws]:
-        """What redraws made of each tensor's kept weights, in flat (C) order: int32 generations, or,
-        where the weights have one magnitude and it takes less room, booleans, True where the sign is
-        other than in generation 0.
+        """What redraws made of each tensor's kept weights, in flat (C) order: generations (unsigned, of
+        the smallest type that holds them), or, where the weights have one magnitude and it takes less
+        room, booleans, True where the sign is other than in generation 0.
         """
         return {name: values.copy() for name, values in self._contents.redraws.items()}
 
@@ -154,8 +155,8 @@ class Ticket:
 
     @property
     def bits_per_weight(self) -> float:
-        """8 · nbytes over the number of random weights, kept or not."""
-        return 8 * self.nbytes / self.mask.total
+        """8 · nbytes over the number of random weights, kept or not (0 where there are none)."""
+        return 8 * self.nbytes / self.mask.total if self.mask.total else 0.0
 
     @property
     def digest(self) -> str:
@@ -186,6 +187,10 @@ class Ticket:
         Raises TicketError naming both digests when they differ.
         """
         rebuilt = network_digest(self._contents)
+        if digest is not None and not re.fullmatch("[0-9a-fA-F]{64}", digest):
+            raise TicketError(
+                f"the expected digest must be 64 hex digits, got {digest!r:.80}; the network's is {rebuilt}"
+            )
         for what, expected in (("stored", self.digest), ("expected", digest)):
             if expected is not None and rebuilt != expected.lower():
                 raise TicketError(
@@ -205,6 +210,17 @@ class Ticket:
             raise missing_extra("applying a ticket to a model", "torch") from None
         write_into(model, self.weights(), self.fixed, self._contents.statistics)
         return model
+
+    def check_fits(self, model: nn.Module) -> None:
+        """Raise TicketError where `apply` would, going by names and shapes alone: nothing is drawn, and
+        `model` may be on torch's meta device, where it takes no memory.
+        """
+        try:
+            from tombola.ticket.apply import check_architecture
+        except ModuleNotFoundError:
+            raise missing_extra("applying a ticket to a model", "torch") from None
+        shapes = self.mask.shapes | {fixed.name: fixed.shape for fixed in self.fixed}
+        check_architecture(model, shapes, {n: v.shape for n, v in self._contents.statistics.items()})
 
     @cached_property
     def _bytes(self) -> bytes:
