@@ -55,10 +55,10 @@ def coder() -> None:
         )
 
 
-def make(model: nn.Module, init: str, path: Path) -> None:
-    """A ticket of density 0.3 with 130 generations, the later the fewer, saved."""
+def make(model: nn.Module, init: str, density: float, path: Path) -> None:
+    """A ticket with 130 generations, the later the fewer, saved."""
     source = tombola.Source(model, init=init)
-    mask = tombola.EdgePopup(source, 0.3).mask
+    mask = tombola.EdgePopup(source, density).mask
     generations = {}
     for name, shape in source.shapes.items():
         words = Stream(0, name, "benchmark").words(int(np.prod(shape)))
@@ -66,10 +66,10 @@ def make(model: nn.Module, init: str, path: Path) -> None:
     tombola.Ticket.from_mask(source, mask, generations).save(path)
 
 
-def rebuilding(name: str, model: nn.Module, init: str, folder: Path) -> None:
+def rebuilding(name: str, model: nn.Module, init: str, density: float, folder: Path) -> None:
     """Time and memory of load and weights."""
     path = folder / "ticket.tombola"
-    make(model, init, path)
+    make(model, init, density, path)
     weights = tombola.Ticket.load(path).mask.total
     loading = seconds(lambda: tombola.Ticket.load(path))
     ticket = tombola.Ticket.load(path)
@@ -80,9 +80,10 @@ def rebuilding(name: str, model: nn.Module, init: str, folder: Path) -> None:
     rebuilt = tombola.Ticket.load(path).weights()
     peak = tracemalloc.get_traced_memory()[1] / sum(values.nbytes for values in rebuilt.values())
     tracemalloc.stop()
+    both = (loading + rebuilding) / drawing
     print(
-        f"{name}, {init}, {weights:,} weights: load {loading:.2f} s, weights {rebuilding:.2f} s, together "
-        f"{(loading + rebuilding) / drawing:.0f} times the drawing of as many words; "
+        f"{name}, {init}, density {density}, {weights:,} weights: load {loading:.2f} s, "
+        f"weights {rebuilding:.2f} s, together {both:.0f} times the drawing of as many words; "
         f"peak memory {peak:.2f} times the weights'"
     )
 
@@ -93,10 +94,11 @@ def main() -> None:
     print_machine()
     coder()
     with tempfile.TemporaryDirectory() as folder:
-        for init in ("kaiming_uniform", "signed_constant"):
-            rebuilding("ResNet-18", tombola.models.resnet18(), init, Path(folder))
-            one_layer = nn.Sequential(nn.Linear(3300, 3400, bias=False))
-            rebuilding("one layer", one_layer, init, Path(folder))
+        for density in (0.3, 0.5, 0.9):
+            for init in ("kaiming_uniform", "signed_constant"):
+                rebuilding("ResNet-18", tombola.models.resnet18(), init, density, Path(folder))
+                one_layer = nn.Sequential(nn.Linear(3300, 3400, bias=False))
+                rebuilding("one layer", one_layer, init, density, Path(folder))
 
 
 if __name__ == "__main__":

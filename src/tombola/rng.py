@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tombola.errors import ArgumentError
-from tombola.philox import philox_blocks
+from tombola.philox import U64, philox_blocks
 
 Words = npt.NDArray[np.uint32]
 
@@ -29,9 +29,9 @@ WORD_RANGE = 1 << 32
 # How many words of a stream are drawn at once: enough for speed, few enough for little memory.
 RUN = 1 << 18
 _KEY_DOMAIN = b"tombola/1"
-_MASK32 = np.uint64(0xFFFFFFFF)
 _SHIFT32 = np.uint64(32)
 _WORDS_PER_BLOCK = 8
+_BLOCK_BITS = np.uint64(3)
 # One scattered word costs about as much as this many in sequence (measured on AVX-512 and AVX2), and
 # to start reading in sequence as much as this many.
 _SCATTER_COST = 64
@@ -155,18 +155,23 @@ def words_of(
             sorted_words[position] = stream.words(1, int(sorted_indices[position]))[0]
         left = left[:0]
     keys = np.array([stream.key for stream in streams], dtype=np.uint64).reshape(-1, 2)
+    low, high = keys[:, 0].copy(), keys[:, 1].copy()
+    sorted_which = which[order]
     for begin in range(0, left.size, _CHUNK):
         chunk = left[begin : begin + _CHUNK]
-        sorted_words[chunk] = _scattered_words(keys[which[order[chunk]]], sorted_indices[chunk])
+        mine = sorted_which[chunk]
+        sorted_words[chunk] = _scattered_words(low[mine], high[mine], sorted_indices[chunk])
     words = np.empty_like(sorted_words)
     words[order] = sorted_words
     return words
 
 
-def _scattered_words(keys: npt.NDArray[np.uint64], indices: npt.NDArray[np.int64]) -> Words:
-    """One word for each index, under the key (row of `keys`) of its own."""
-    blocks, slots = np.divmod(indices, _WORDS_PER_BLOCK)
+def _scattered_words(key0: U64, key1: U64, indices: npt.NDArray[np.int64]) -> Words:
+    """One word for each index, under the key beside it."""
+    positions = indices.astype(np.uint64)
     # numpy counts a block before it draws it.
-    lanes = philox_blocks(blocks.astype(np.uint64) + np.uint64(1), keys[:, 0], keys[:, 1])
-    raw = np.choose(slots // 2, lanes)
-    return np.where(slots % 2 == 0, raw & _MASK32, raw >> _SHIFT32).astype(np.uint32)
+    lanes = np.stack(philox_blocks((positions >> _BLOCK_BITS) + np.uint64(1), key0, key1))
+    slots = indices & (_WORDS_PER_BLOCK - 1)
+    raw = lanes[slots >> 1, np.arange(indices.size)]
+    # The low half of a lane for even slots, the high half for odd ones.
+    return (raw >> ((positions & np.uint64(1)) << np.uint64(5))).astype(np.uint32)
