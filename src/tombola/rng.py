@@ -137,7 +137,8 @@ def words_of(
 ) -> Words:
     """Word `indices[i]` of stream `streams[which[i]]`, for every i."""
     # numpy sorts numbers of 16 bits by radix, in a tenth of the time.
-    order = np.argsort(which.astype(np.uint16) if len(streams) <= 1 << 16 else which, kind="stable")
+    which = which.astype(np.uint16) if len(streams) <= 1 << 16 else which
+    order = np.argsort(which, kind="stable")
     ends = np.cumsum(np.bincount(which, minlength=len(streams))).tolist()
     sorted_indices = indices[order]
     sorted_words = np.empty(indices.shape, dtype=np.uint32)
@@ -174,4 +175,5 @@ def _scattered_words(key0: U64, key1: U64, indices: npt.NDArray[np.int64]) -> Wo
     slots = indices & (_WORDS_PER_BLOCK - 1)
     raw = lanes[slots >> 1, np.arange(indices.size)]
     # The low half of a lane for even slots, the high half for odd ones.
-    return (raw >> ((positions & np.uint64(1)) << np.uint64(5))).astype(np.uint32)
+    words: Words = (raw >> ((positions & np.uint64(1)) << np.uint64(5))).astype(np.uint32)
+    return words

@@ -46,7 +46,7 @@ def test_long_tensors(init: str, density: float, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("density", [0.5, 0.9])
 def test_memory_of_loading_and_rebuilding(density: float, tmp_path: Path) -> None:
-    # Twice the weights' own memory, and what drawing one run takes.
+    # Twice the weights' own memory, and what drawing one run of them takes.
     source = Source(nn.Linear(2000, 1000, bias=False), init="kaiming_uniform")
     words = Stream(0, "mask", "test").words(2_000_000).reshape(1000, 2000)
     mask = {"weight": words < round(density * 2**32)}
@@ -55,6 +55,6 @@ def test_memory_of_loading_and_rebuilding(density: float, tmp_path: Path) -> Non
     tracemalloc.start()
     try:
         weights = Ticket.load(tmp_path / "a.tombola").weights()["weight"]
-        assert tracemalloc.get_traced_memory()[1] <= 2 * weights.nbytes + 64 * RUN
+        assert tracemalloc.get_traced_memory()[1] <= 2 * weights.nbytes + (1 << 24)
     finally:
         tracemalloc.stop()

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tombola.rng import RUN
 from tombola.source.init import FloatArray
 from tombola.source.recipe import RandomTensor
 from tombola.ticket.format import Contents
+
+# Weights drawn at once. Scattered words take some 70 bytes each while they are drawn.
+_RUN = 1 << 17
 
 
 def rebuild_weights(contents: Contents) -> dict[str, FloatArray]:
@@ -24,9 +26,9 @@ def rebuild_tensor(contents: Contents, tensor: RandomTensor) -> FloatArray:
     redraws = contents.redraws[tensor.name]
     weights = np.zeros(tensor.size, dtype=np.float32)
     done = 0
-    for start in range(0, tensor.size, RUN):
-        kept = mask[start : start + RUN]
-        run = weights[start : start + RUN]
+    for start in range(0, tensor.size, _RUN):
+        kept = mask[start : start + _RUN]
+        run = weights[start : start + _RUN]
         np.copyto(run, contents.recipe.initial_run(tensor, start, run.size), where=kept)
         positions = np.flatnonzero(kept)
         redrawn = redraws[done : done + positions.size]
