@@ -45,6 +45,7 @@ class Entry:
     fan_in: float = 0.0
     fan_density: float = 1.0
     alive_words: int = 2**32
+    alive_count: int | None = None
     value_bits: int = 0
 
     @property
@@ -217,7 +218,7 @@ def read_entry(recipe: Cursor, before: Entry | None) -> Entry:
     name = read_name(recipe, before.name if before else b"")
     tag = recipe.take(1)[0]
     kind, flags = tag & 7, tag & ~7
-    require(kind <= STATISTIC and flags & ~(120 if kind == RANDOM else 8) == 0, "an unknown kind or flag")
+    require(kind <= STATISTIC and flags & ~(248 if kind == RANDOM else 8) == 0, "an unknown kind or flag")
     shape = read_shape(recipe, before.shape if before else None, bool(flags & 8))
     if kind == RANDOM:
         return read_random_entry(recipe, name, shape, flags)
@@ -267,8 +268,12 @@ def read_random_entry(recipe: Cursor, name: bytes, shape: tuple[int, ...], flags
     if flags & 64:
         alive = recipe.number()
         require(alive < 2**32, "too many alive words")
+    count = None
+    if flags & 128:
+        count = recipe.number()
+        require(count < math.prod(shape) and not flags & 64, "too many alive, or words and count of them")
     require(2.0**-31 <= fan_in <= 2.0**31 and 2.0**-31 <= density <= 1, "fan-in or density out of range")
-    return Entry(name, RANDOM, shape, fan_in, density, alive)
+    return Entry(name, RANDOM, shape, fan_in, density, alive, count)
 
 
 def common(one: bytes, other: bytes) -> int:
@@ -455,8 +460,11 @@ def weight(distribution: str, word: int, entry: Entry) -> float:
 def read_random(entry: Entry, ticket: IndependentTicket, counts: Cursor, code: RangeDecoder) -> None:
     """Masks, redraws and weights of one random tensor: the counts and the code go tensor by tensor."""
     source = Stream(ticket.seed, entry.name, "source", 0)
-    drawn = entry.alive_words < 2**32
-    alive = [i for i in range(entry.size) if not drawn or source.word(i) < entry.alive_words]
+    alive = list(range(entry.size))
+    if entry.alive_count is not None:
+        alive = sorted(sorted(alive, key=source.word)[: entry.alive_count])  # sorting is stable
+    elif entry.alive_words < 2**32:
+        alive = [i for i in alive if source.word(i) < entry.alive_words]
     redraws = read_redraws(counts, len(alive), ticket.distribution)
     is_kept = code.sequence((len(alive) - redraws.kept, redraws.kept))
     kept = [i for i, symbol in zip(alive, is_kept, strict=True) if symbol]

@@ -52,6 +52,8 @@ def test_by_hand() -> None:
         entry(b"var", 4 | 8, shared=13),
     )
     shapes = {"norm.running_mean": (3,), "norm.running_var": (3,)}
+    exact = Recipe(1, "uniform", (RandomTensor("a", (2, 3), 3, alive_count=4),))
+    assert write_description(exact, {}) == described(entry(b"a", 128, 2, 2, 3, 4), init=b"uniform")
     assert write_description(recipe, shapes) == data
     assert read_description(data, 10**6) == (recipe, shapes)
 
@@ -116,7 +118,9 @@ WEIGHT = entry(b"a", 0, 2, 2, 3)
         (described(WEIGHT, entry(b"b", 1, 1, *write_number(10**7))), "asks for 10000006 weights"),
         (described(entry(b"a", 5, 1, 3)), "'a' is of kind 5, which is not known"),
         (described(entry(b"a", 1 | 16, 1, 3)), "'a' is of kind 17, which is not known"),
-        (described(entry(b"a", 128, 1, 3)), "'a' is of kind 128, which is not known"),
+        (described(entry(b"a", 64 | 128, 1, 3)), "'a' is of kind 192, which is not known"),
+        (described(entry(b"a", 128, 2, 2, 3, 6)), "hold a number above 5"),
+        (described(entry(b"a", 128 | 16, 1, 0, *struct.pack("<d", 1.0), 0)), "hold a number above -1"),
         *(
             (
                 described(entry(b"a", 16, 1, 3, *struct.pack("<d", fan_in))),

@@ -86,6 +86,9 @@ generations_present = st.sampled_from(
 def random_tensors(draw: st.DrawFn, name: str, shape: Shape) -> RandomTensor:
     usual = math.prod(shape[1:])
     fan_in = usual if usual and draw(st.booleans()) else draw(fan_ins)
+    if draw(st.booleans()) and math.prod(shape) > 0:
+        count = draw(st.integers(0, math.prod(shape) - 1))
+        return RandomTensor(name, shape, fan_in, draw(fan_densities), alive_count=count)
     return RandomTensor(name, shape, fan_in, draw(fan_densities), draw(alive_words))
 
 

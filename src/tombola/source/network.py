@@ -16,6 +16,7 @@ from tombola.errors import ArgumentError, TombolaError, unknown
 from tombola.mask import Mask
 from tombola.rng import Stream, check_seed
 from tombola.source.buffers import Buffers
+from tombola.source.density import AnyRule, rule_name
 from tombola.source.init import DISTRIBUTIONS, FloatArray
 from tombola.source.plan import Include, Layer, make_plan
 from tombola.source.recipe import Generations, RandomTensor, Recipe, Shape, check_generations
@@ -42,7 +43,8 @@ class Source:
     seed : integer in [0, 2^64).
     init : `signed_constant`, `kaiming_uniform`, `kaiming_normal` or `uniform` (`method.md` section 1).
     density, rule : overall density p of the Erdős–Rényi source in (0, 1] and its layerwise rule
-        (paper B, section 2); 1.0 is a dense source.
+        (paper B, section 2), a name, a mapping or a function, as in `densities`; 1.0 is a dense
+        source. `partial(tombola.densities, rule="erk", dense_first=True)` is such a function.
     bias : whether biases are random and prunable.
     fan_density : density, one or {weight name: density}, by whose root the standard deviation is
         divided, so that a ticket of that density keeps the variance of its signal.
@@ -50,6 +52,8 @@ class Source:
         drawn too, but always kept whole. None: all.
     fan_in : {name pattern: fan-in} of further parameters to draw, or other fan-ins.
     fixed : {name pattern: value} of further parameters to hold at one value.
+    exact : whether each tensor has exactly round(p_l m_l) edges, drawn without replacement, instead of
+        each edge being there with probability p_l.
 
     Raises
     ------
@@ -69,13 +73,14 @@ class Source:
         seed: int = 0,
         init: str = "signed_constant",
         density: float = 1.0,
-        rule: str = "uniform",
+        rule: AnyRule = "uniform",
         bias: bool = False,
         fan_density: float | Mapping[str, float] | None = None,
         *,
         include: Include = None,
         fan_in: Mapping[str, float] | None = None,
         fixed: Mapping[str, float] | None = None,
+        exact: bool = False,
     ) -> None:
         check_plain(model)
         check_seed(seed)
@@ -86,6 +91,7 @@ class Source:
             parameters,
             density=density,
             rule=rule,
+            exact=exact,
             bias=bias,
             fan_density=fan_density,
             include=include,
@@ -96,7 +102,7 @@ class Source:
         drawn = (tensor for layer in plan.layers for tensor in layer.tensors)
         tensors = tuple(sorted(drawn, key=lambda tensor: order[tensor.name]))
         self.model = model
-        self.density = float(density)
+        self.density = plan.density
         self.densities: dict[str, float] = plan.densities
         self.layers: tuple[Layer, ...] = plan.layers
         self.recipe = Recipe(int(seed), init, tensors, plan.fixed)
@@ -110,8 +116,10 @@ class Source:
         self.settings: dict[str, Any] = {
             "seed": int(seed),
             "init": init,
-            "source density": float(density),
-            "rule": rule,
+            "source density": plan.density,
+            "rule": rule_name(rule),
+            "layer densities": plan.densities,
+            "exact": exact,
             "bias": bias,
             "fan density": dict(fan_density) if isinstance(fan_density, Mapping) else fan_density,
             "fixed": dict(fixed or {}),

@@ -12,7 +12,7 @@ import numpy as np
 
 from tombola.errors import ArgumentError
 from tombola.rng import threshold
-from tombola.source.density import check_density, densities
+from tombola.source.density import AnyRule, check_density, densities, overall
 from tombola.source.recipe import MAX_FAN_IN, MIN_FAN_DENSITY, MIN_FAN_IN, FixedTensor, RandomTensor
 from tombola.source.roles import Bias, Fixed, Weight, role_of
 from tombola.source.surgery import Found
@@ -44,13 +44,15 @@ class Plan:
     layers: tuple[Layer, ...]
     fixed: tuple[FixedTensor, ...]
     densities: dict[str, float]
+    density: float
 
 
 def make_plan(
     parameters: list[Found],
     *,
     density: float,
-    rule: str,
+    rule: AnyRule,
+    exact: bool,
     bias: bool,
     fan_density: float | Mapping[str, float] | None,
     include: Include,
@@ -78,10 +80,12 @@ def make_plan(
     spread = densities(shapes, check_density(density), rule)
     scales = _fan_densities(fan_density, list(shapes))
     settled = tuple(
-        replace(layer, tensors=tuple(_settle(tensor, layer, spread, scales) for tensor in layer.tensors))
+        replace(layer, tensors=tuple(_settle(t, layer, spread, scales, exact) for t in layer.tensors))
         for layer in layers
     )
-    return Plan(settled, tuple(constants), spread)
+    # A rule of one's own may spread another density than the one asked for.
+    expected = float(density) if isinstance(rule, str) else overall(shapes, spread)
+    return Plan(settled, tuple(constants), spread, expected)
 
 
 def _sort(
@@ -127,13 +131,18 @@ def _owner(bias: Found, weight_attribute: str, parameters: list[Found]) -> str:
 
 
 def _settle(
-    tensor: RandomTensor, layer: Layer, spread: Mapping[str, float], scales: Mapping[str, float]
+    tensor: RandomTensor,
+    layer: Layer,
+    spread: Mapping[str, float],
+    scales: Mapping[str, float],
+    exact: bool,
 ) -> RandomTensor:
-    return replace(
-        tensor,
-        fan_density=scales.get(layer.name, 1.0),
-        alive_words=threshold(spread.get(layer.name, 1.0)),
-    )
+    density = spread.get(layer.name, 1.0)
+    count = round(density * tensor.size)
+    scaled = replace(tensor, fan_density=scales.get(layer.name, 1.0))
+    if exact:
+        return replace(scaled, alive_count=count) if count < tensor.size else scaled
+    return replace(scaled, alive_words=threshold(density))
 
 
 def _predicate(include: Include) -> Callable[[str], bool]:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from tombola.errors import ArgumentError
 from tombola.mask import BoolArray, Mask
-from tombola.rng import RUN, WORD_RANGE, Stream, words_of
+from tombola.rng import RUN, WORD_RANGE, Stream, Words, words_of
 from tombola.source.init import FloatArray, draw
 
 Shape = tuple[int, ...]
@@ -30,7 +30,8 @@ _FEW = 1 << 16
 @dataclass(frozen=True)
 class RandomTensor:
     """One random tensor: `fan_in` > 0 inputs per output, its distribution's scale over
-    √`fan_density`, and `alive_words` of 2^32 words for which an entry belongs to S_ER.
+    √`fan_density`, and what belongs to S_ER: each entry for `alive_words` of its 2^32 words, or, where
+    `alive_count` is given, exactly so many.
     """
 
     name: str
@@ -38,6 +39,7 @@ class RandomTensor:
     fan_in: float
     fan_density: float = 1.0
     alive_words: int = WORD_RANGE
+    alive_count: int | None = None
 
     @property
     def size(self) -> int:
@@ -47,7 +49,7 @@ class RandomTensor:
     @property
     def is_dense(self) -> bool:
         """Whether every entry is alive without drawing."""
-        return self.alive_words == WORD_RANGE
+        return self.alive_words == WORD_RANGE and self.alive_count is None
 
 
 @dataclass(frozen=True)
@@ -69,9 +71,13 @@ class Recipe:
     fixed: tuple[FixedTensor, ...] = ()
 
     def alive(self, tensor: RandomTensor) -> BoolArray:
-        """S_ER of one tensor: independent Bernoulli entries (paper B, section 2, "ER Networks")."""
+        """S_ER of one tensor: independent Bernoulli entries (paper B, section 2, "ER Networks"), or the
+        exact count whose words are smallest, ties to the lower index.
+        """
         stream = Stream(self.seed, tensor.name, "source")
-        return stream.below(tensor.size, tensor.alive_words).reshape(tensor.shape)
+        if tensor.alive_count is None:
+            return stream.below(tensor.size, tensor.alive_words).reshape(tensor.shape)
+        return _smallest(stream.words(tensor.size), tensor.alive_count).reshape(tensor.shape)
 
     def mask(self) -> Mask:
         """S_ER of every tensor."""
@@ -120,6 +126,16 @@ class Recipe:
 
     def _stream(self, tensor: RandomTensor, generation: int) -> Stream:
         return Stream(self.seed, tensor.name, "weight", generation)
+
+
+def _smallest(words: Words, count: int) -> BoolArray:
+    if count == 0:
+        return np.zeros(words.size, dtype=np.bool_)
+    cut = np.partition(words, count - 1)[count - 1]
+    found: BoolArray = words < cut
+    tied = np.flatnonzero(words == cut)
+    found[tied[: count - int(np.count_nonzero(found))]] = True
+    return found
 
 
 def ranked(generations: npt.NDArray[np.integer]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

@@ -43,8 +43,7 @@ Role = Weight | Bias | Fixed
 
 
 def _linear(module: nn.Linear) -> dict[str, Role]:
-    # At least 1, for a layer without inputs too.
-    return {"weight": Weight(max(1, module.in_features)), "bias": Bias("weight")}
+    return {"weight": Weight(module.in_features), "bias": Bias("weight")}
 
 
 def _bilinear(module: nn.Bilinear) -> dict[str, Role]:

@@ -9,7 +9,7 @@ there are. Then, for each entry:
 - unless `SAME_SHAPE` is set, the number of dimensions and each of them;
 - of a random tensor: with `FAN_IN` its fan-in (float64; else the product of all dimensions but the
   first), with `FAN_DENSITY` that (float64; else 1), with `SPARSE` how many of 2^32 words make an entry
-  alive (else all);
+  alive, or with `EXACT` how many entries are alive (else all);
 - of a fixed tensor `FIXED_AT` its value (float32).
 
 Random tensors, fixed tensors and statistics are three lists, each in the model's order, merged such
@@ -39,7 +39,7 @@ from tombola.source.recipe import (
 from tombola.ticket.varint import Reader, write_number
 
 RANDOM, FIXED_AT_0, FIXED_AT_1, FIXED_AT, STATISTIC = range(5)
-SAME_SHAPE, FAN_IN, FAN_DENSITY, SPARSE = 8, 16, 32, 64
+SAME_SHAPE, FAN_IN, FAN_DENSITY, SPARSE, EXACT = 8, 16, 32, 64, 128
 
 MAX_SIZE = 1 << 40
 MAX_DIMENSIONS = 8
@@ -143,7 +143,9 @@ def _kind(entry: Entry) -> tuple[int, bytes]:
         kind, tail = kind | FAN_IN, struct.pack("<d", entry.fan_in)
     if entry.fan_density != 1.0:
         kind, tail = kind | FAN_DENSITY, tail + struct.pack("<d", entry.fan_density)
-    if not entry.is_dense:
+    if entry.alive_count is not None:
+        kind, tail = kind | EXACT, tail + write_number(entry.alive_count)
+    elif not entry.is_dense:
         kind, tail = kind | SPARSE, tail + write_number(entry.alive_words)
     return kind, tail
 
@@ -180,15 +182,16 @@ def _read_entry(reader: Reader, name: str, shape: Shape, kind: int) -> Entry:
         if not math.isfinite(value):
             raise TicketError(f"the ticket fixes {name!r:.80} at {value}")
         return FixedTensor(name, shape, value)
-    if kind & ~(FAN_IN | FAN_DENSITY | SPARSE) != RANDOM:
+    if kind & ~(FAN_IN | FAN_DENSITY | SPARSE | EXACT) != RANDOM or (kind & SPARSE and kind & EXACT):
         raise TicketError(f"the ticket says that {name!r:.80} is of kind {kind}, which is not known")
     fan_in = struct.unpack("<d", reader.take(8))[0] if kind & FAN_IN else _natural_fan_in(shape)
     fan_density = struct.unpack("<d", reader.take(8))[0] if kind & FAN_DENSITY else 1.0
     if not (MIN_FAN_IN <= fan_in <= MAX_FAN_IN and MIN_FAN_DENSITY <= fan_density <= 1):
         raise TicketError(f"the ticket's tensor {name!r:.80} has fan-in {fan_in}, fan density {fan_density}")
     alive_words = reader.number(WORD_RANGE) if kind & SPARSE else WORD_RANGE
+    alive_count = reader.number(math.prod(shape) - 1) if kind & EXACT else None
     whole = int(fan_in) if float(fan_in).is_integer() else fan_in
-    return RandomTensor(name, shape, whole, fan_density, alive_words)
+    return RandomTensor(name, shape, whole, fan_density, alive_words, alive_count)
 
 
 def _natural_fan_in(shape: Shape) -> int:
