@@ -27,6 +27,7 @@ class Counter:
     def __init__(self) -> None:
         self.model: nn.Module = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
         self.steps = 0
+        self.settled = True
 
     def parameters(self) -> Iterable[nn.Parameter]:
         return self.model.parameters()

@@ -170,7 +170,21 @@ class SearchConfig(RunConfig):
     source_density: float = 1.0
     """Density of the Erdős–Rényi source network searched in; 1 is a dense one."""
     rule: str = "uniform"
-    """Layerwise rule of the source's density."""
+    """Layerwise rule of the source's density: uniform, erk, pyramidal or balanced."""
+    exact: bool = False
+    """Give each tensor of the source exactly its number of edges, rather than draw each by itself."""
+    dense_first: bool = False
+    """Keep the source's first layer dense; the rule spreads what is left over the others."""
+    dense_last: bool = False
+    """Keep the source's last layer dense."""
+    dense_depthwise: bool = False
+    """Keep the source's depthwise convolutions dense."""
+    ticket_rule: str | None = None
+    """Layerwise rule of the ticket's density; None: the source is thinned evenly."""
+    anneal: int = 0
+    """Reach the ticket's density from the source's by so many equal factors; 0: at once."""
+    anneal_epochs: float | None = None
+    """Epochs until annealing has reached the ticket's density; None: half of them all."""
     period: int | None = 30
     """IteRand: steps between redraws of the pruned weights; None: never. The paper has 300 on CIFAR-10 and
     1000 on ImageNet."""
@@ -196,6 +210,15 @@ class SearchConfig(RunConfig):
             _at_least("period", self.period, 1)
         if not 0 <= self.rate <= 1:
             raise ArgumentError(f"rate is the probability of a redraw, in [0, 1], got {self.rate!r}")
+        _at_least("anneal", self.anneal, 0)
+        if self.anneal_epochs is not None and not 0 < self.anneal_epochs <= self.epochs:
+            raise ArgumentError(
+                f"anneal_epochs must be in (0, {self.epochs}], the run's epochs, got {self.anneal_epochs!r}"
+            )
+        if self.anneal_epochs is not None and self.anneal == 0:
+            raise ArgumentError(
+                "anneal_epochs says how long to anneal: give anneal, the number of levels, too"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

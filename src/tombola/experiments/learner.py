@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, Protocol
 
 from torch import nn
@@ -12,6 +13,8 @@ from tombola.experiments.config import METHODS, RunConfig, SearchConfig
 from tombola.search.base import Search
 from tombola.search.edge_popup import EdgePopup
 from tombola.search.iterand import IteRand
+from tombola.search.schedule import Geometric
+from tombola.source.density import AnyRule, densities
 from tombola.source.network import Source
 
 
@@ -22,6 +25,11 @@ class Learner(Protocol):
 
     def parameters(self) -> Iterable[nn.Parameter]:
         """What the optimiser trains."""
+        ...
+
+    @property
+    def settled(self) -> bool:
+        """Whether what it is now may be what the run ends with."""
         ...
 
     def step(self) -> None:
@@ -38,20 +46,27 @@ class Learner(Protocol):
 
 
 class SearchLearner:
-    """The scores of a search over frozen random weights."""
+    """The scores of a search over frozen random weights, `steps` updates an epoch."""
 
-    def __init__(self, model: nn.Module, config: SearchConfig) -> None:
+    def __init__(self, model: nn.Module, config: SearchConfig, steps: int = 1) -> None:
         self.model = model
+        self._density = config.density
         source = Source(
             model,
             seed=config.seed,
             init=config.init,
             density=config.source_density,
-            rule=config.rule,
+            rule=_source_rule(config),
             bias=config.bias,
             fan_density=config.density if config.fan_scaling else None,
+            exact=config.exact,
         )
-        self.search = make_search(source, config)
+        self.search = make_search(source, config, steps)
+
+    @property
+    def settled(self) -> bool:
+        """Whether the ticket has the density that the run is to end with."""
+        return self.search.density == self._density
 
     def parameters(self) -> Iterable[nn.Parameter]:
         """The scores."""
@@ -82,6 +97,11 @@ class DenseLearner:
         source.detach()
         self.weights = source.mask.total
 
+    @property
+    def settled(self) -> bool:
+        """Always."""
+        return True
+
     def parameters(self) -> Iterable[nn.Parameter]:
         """Every parameter that the model trains."""
         return self.model.parameters()
@@ -98,15 +118,32 @@ class DenseLearner:
         self.model.load_state_dict(state)
 
 
-def make_search(source: Source, config: SearchConfig) -> Search:
-    """The search that `config` names. Raises ArgumentError for an unknown method."""
+def make_search(source: Source, config: SearchConfig, steps: int) -> Search:
+    """The search that `config` names, of `steps` updates an epoch.
+
+    Raises ArgumentError for an unknown method.
+    """
     options: dict[str, Any] = {
+        "rule": config.ticket_rule,
         "scope": config.scope,
         "absolute": config.absolute,
         "score_init": config.score_init,
     }
+    density = _annealed(source, config, steps)
     if config.method == "iterand":
-        return IteRand(source, config.density, config.period, config.rate, **options)
+        return IteRand(source, density, config.period, config.rate, **options)
     if config.method == "edge-popup":
-        return EdgePopup(source, config.density, **options)
+        return EdgePopup(source, density, **options)
     raise unknown("method", config.method, METHODS)
+
+
+def _annealed(source: Source, config: SearchConfig, steps: int) -> float | Geometric:
+    if config.anneal == 0:
+        return config.density
+    epochs = config.anneal_epochs if config.anneal_epochs is not None else config.epochs / 2
+    return Geometric(source.density, config.density, max(1, round(epochs * steps)), config.anneal)
+
+
+def _source_rule(config: SearchConfig) -> AnyRule:
+    whole = {name: getattr(config, name) for name in ("dense_first", "dense_last", "dense_depthwise")}
+    return partial(densities, rule=config.rule, **whole) if any(whole.values()) else config.rule

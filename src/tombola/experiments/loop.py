@@ -28,7 +28,8 @@ class Loop:
     """The state of a run between two steps, and what moves it on.
 
     `history` holds one row per finished epoch, `best` the learner's state after the epoch that did
-    best on the validation split (greater accuracy, then lower loss; without a split the last epoch).
+    best on the validation split (greater accuracy, then lower loss; without a split the last epoch), of
+    those that ended with the density that was asked for.
     The test split is never looked at here.
     """
 
@@ -173,7 +174,7 @@ class Loop:
             "seconds": self.seconds(),
         }
         rank = [score.accuracy, -score.loss] if score else [float(self.epoch)]
-        if not self.best or rank > self.best["rank"]:
+        if self.learner.settled and (not self.best or rank > self.best["rank"]):
             self.best = {"epoch": self.epoch + 1, "rank": rank, "learner": self.learner.state_dict()}
         return row
 

@@ -67,7 +67,9 @@ def run(config: RunConfig) -> Outcome:
 def make_learner(config: RunConfig, dataset: Dataset, machine: Machine) -> Learner:
     """The model of `config` for the data set, on the device, with what is trained in it."""
     model = build_model(config.model, config.width, dataset).to(machine.device)
-    return SearchLearner(model, config) if isinstance(config, SearchConfig) else DenseLearner(model, config)
+    if not isinstance(config, SearchConfig):
+        return DenseLearner(model, config)
+    return SearchLearner(model, config, steps=max(1, len(dataset.train) // config.batch_size))
 
 
 def build_model(name: str, width: float, dataset: Dataset) -> nn.Module:

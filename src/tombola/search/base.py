@@ -13,6 +13,7 @@ import copy
 import math
 import warnings
 from collections.abc import Iterator, Mapping
+from dataclasses import is_dataclass
 from itertools import chain
 from typing import Any
 
@@ -23,8 +24,10 @@ from torch import nn
 from tombola.errors import ArgumentError, unknown
 from tombola.mask import Mask
 from tombola.rng import Stream
-from tombola.search.counts import LayerDensity, kept_counts
+from tombola.search.counts import DensitySchedule, LayerDensity, kept_counts
+from tombola.search.schedule import Geometric
 from tombola.search.select import Group, Scored
+from tombola.source.density import AnyRule, rule_name
 from tombola.source.init import kaiming_uniform, uniform
 from tombola.source.network import Source
 from tombola.source.plan import Layer
@@ -41,7 +44,9 @@ class Search:
     Parameters
     ----------
     source : the network to search in, attached.
-    density : fraction kept of all weights, in (0, 1], or {layer name: fraction}; see `kept_counts`.
+    density : fraction kept of all weights, in (0, 1], or {layer name: fraction}; see `kept_counts`. Or a
+        schedule, steps so far -> density, to anneal it (`Geometric`, or any function).
+    rule : layerwise rule of the ticket's density, as in `densities`; None thins the source evenly.
     scope : `layer`, one threshold a layer, or `global`, one over all layers with the same total.
     absolute : rank by |score| instead of score.
     score_init : `fan_in`, U(-b, b) with b = 1 / √n_in (Ramanujan et al. 2020), or
@@ -56,8 +61,9 @@ class Search:
     def __init__(
         self,
         source: Source,
-        density: LayerDensity = 0.5,
+        density: LayerDensity | DensitySchedule = 0.5,
         *,
+        rule: AnyRule | None = None,
         scope: str = "layer",
         absolute: bool = False,
         score_init: str = "fan_in",
@@ -67,14 +73,20 @@ class Search:
         if score_init not in SCORE_INITS:
             raise unknown("score init", score_init, SCORE_INITS)
         source.check_attached("search")
-        counts = kept_counts(source, density)
+        self.density: LayerDensity = density(0) if callable(density) else density
+        counts = kept_counts(source, self.density, rule)
+        if isinstance(density, Geometric):
+            kept_counts(source, density.final, rule)  # better refused now than when it gets there
         self.source = source
         self.steps = 0
+        self._anneal = density if callable(density) else None
+        self._rule, self._scope = rule, scope
         # What decides the search, by the names that a user knows; a method adds its own options.
         self.settings: dict[str, Any] = {
             "method": type(self).__name__,
             **source.settings,
-            "density": dict(density) if isinstance(density, Mapping) else float(density),
+            "density": _plain(density),
+            "ticket rule": None if rule is None else rule_name(rule),
             "kept": counts,
             "scope": scope,
             "absolute": absolute,
@@ -116,6 +128,7 @@ class Search:
         """
         self.source.check_attached("step")
         self.steps += 1
+        self._follow_schedule()
         self.select()
         self.after_step()
         for group in self._groups:
@@ -173,6 +186,7 @@ class Search:
         for name, scores in self.scores.items():
             scores.copy_(state["scores"][name])
         self.steps = int(state["steps"])
+        self._follow_schedule()
         self.select()
 
     def _check_state(self, state: Mapping[str, Any]) -> None:
@@ -200,6 +214,15 @@ class Search:
                 self.source.slot(tensor.name).masking = placed[tensor.name] = scored
         return placed
 
+    def _follow_schedule(self) -> None:
+        """Keep as many weights as the schedule wants after `steps` steps."""
+        if self._anneal is None or (density := self._anneal(self.steps)) == self.density:
+            return
+        counts = kept_counts(self.source, density, self._rule)
+        for group in self._groups:
+            group.keep = sum(counts.values()) if self._scope == "global" else counts[group.name]
+        self.density = density
+
     def _make_groups(self, layers: list[Layer], counts: Mapping[str, int], scope: str) -> list[Group]:
         slots = {layer.name: [self.source.slot(t.name) for t in layer.tensors] for layer in layers}
         if scope == "global":
@@ -222,6 +245,13 @@ def initial_scores(source: Source, tensor: RandomTensor, score_init: str) -> np.
     else:
         scores = uniform(words, tensor.fan_in) * np.float32(1.0 / math.sqrt(tensor.fan_in))
     return np.where(source.mask[tensor.name], scores.reshape(tensor.shape), np.float32(0.0))
+
+
+def _plain(density: LayerDensity | DensitySchedule) -> Any:
+    """What a saved state holds of a density: numbers and strings only."""
+    if callable(density):
+        return repr(density) if is_dataclass(density) else getattr(density, "__qualname__", "a schedule")
+    return dict(density) if isinstance(density, Mapping) else float(density)
 
 
 def _difference(key: str, theirs: Any, mine: Any) -> str:

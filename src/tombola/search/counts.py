@@ -2,33 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from tombola.errors import ArgumentError
-from tombola.source.density import check_density
+from tombola.source.density import AnyRule, check_density, densities
 from tombola.source.network import Source
 from tombola.source.plan import Layer
 
 LayerDensity = float | Mapping[str, float]
+DensitySchedule = Callable[[int], LayerDensity]
+"""Steps so far -> the density to keep."""
 
 
-def kept_counts(source: Source, density: LayerDensity) -> dict[str, int]:
+def kept_counts(source: Source, density: LayerDensity, rule: AnyRule | None = None) -> dict[str, int]:
     """{layer name: k_l} for a ticket of `density`, the fraction kept of *all* weights.
 
     One number thins an Erdős–Rényi source evenly: k_l = round(density / p · alive_l); in a dense
-    source that is round(density · m_l). A mapping gives each searched layer its own:
-    k_l = round(density_l · m_l). Layers that take no part keep every weight.
+    source that is round(density · m_l). With a `rule` (as in `densities`) it is spread by that, and a
+    mapping gives each searched layer its own: k_l = round(density_l · m_l). Layers that take no part
+    keep every weight.
 
     Raises ArgumentError for a density out of range or above the source's, for one that keeps no
-    weight in a layer, and for a mapping that does not name exactly the searched layers.
+    weight in a layer or more than are alive, and for a mapping that does not name exactly the searched
+    layers.
     """
     searched = [layer for layer in source.layers if layer.searched]
+    if rule is not None:
+        if isinstance(density, Mapping):
+            raise ArgumentError("give a density for each layer, or one and a rule, not both")
+        density = densities({layer.name: layer.tensors[0].shape for layer in searched}, density, rule)
     if isinstance(density, Mapping):
         return {layer.name: _explicit(source, layer, density) for layer in _matching(searched, density)}
     check_density(density)
-    if density > source.density:
+    if density > source.density * (1 + 1e-12):  # which may be a sum's, and rounded
         raise ArgumentError(
             f"ticket density {density:g} is above the source's density {source.density:g}: "
             "a ticket keeps a part of its source"
@@ -38,7 +46,7 @@ def kept_counts(source: Source, density: LayerDensity) -> dict[str, int]:
 
 def _thinned(source: Source, layer: Layer, density: float) -> int:
     alive = _alive(source, layer)
-    return _at_least_one(round(density / source.density * alive), layer, density, alive)
+    return _at_least_one(min(alive, round(density / source.density * alive)), layer, density, alive)
 
 
 def _explicit(source: Source, layer: Layer, densities: Mapping[str, float]) -> int:

@@ -10,7 +10,8 @@ from numbers import Integral, Real
 
 from tombola.errors import ArgumentError
 from tombola.search.base import Search
-from tombola.search.counts import LayerDensity
+from tombola.search.counts import DensitySchedule, LayerDensity
+from tombola.source.density import AnyRule
 from tombola.source.network import Source
 
 
@@ -29,10 +30,11 @@ class IteRand(Search):
     def __init__(
         self,
         source: Source,
-        density: LayerDensity = 0.5,
+        density: LayerDensity | DensitySchedule = 0.5,
         period: int | None = 300,
         rate: float = 0.1,
         *,
+        rule: AnyRule | None = None,
         scope: str = "layer",
         absolute: bool = False,
         score_init: str = "fan_in",
@@ -43,7 +45,7 @@ class IteRand(Search):
             )
         if not isinstance(rate, Real) or not 0.0 <= rate <= 1.0:
             raise ArgumentError(f"rate is the probability of a redraw, in [0, 1], got {rate!r}")
-        super().__init__(source, density, scope=scope, absolute=absolute, score_init=score_init)
+        super().__init__(source, density, rule=rule, scope=scope, absolute=absolute, score_init=score_init)
         self.period: int | None = None if period is None else int(period)
         self.rate: float = float(rate)
         self.settings |= {"period": self.period, "rate": self.rate}

@@ -5,6 +5,43 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from tombola.errors import ArgumentError
+from tombola.source.density import check_density
+
+
+@dataclass(frozen=True)
+class Geometric:
+    """A density that falls from `start` to `final` by `levels` equal factors, spread evenly over `steps`
+    (paper B anneals the kept fraction so, on the way to sparse strong tickets).
+
+    >>> [Geometric(start=0.8, final=0.2, steps=10, levels=2)(step) for step in (0, 4, 5, 10, 99)]
+    [0.8, 0.8, 0.4, 0.2, 0.2]
+
+    Raises ArgumentError for densities outside (0, 1] or that rise, and for fewer than one step or level.
+    """
+
+    start: float
+    final: float
+    steps: int
+    levels: int
+
+    def __post_init__(self) -> None:
+        check_density(self.start, "the density to anneal from")
+        check_density(self.final, "the density to anneal to")
+        if self.final > self.start:
+            raise ArgumentError(f"annealing goes down, from {self.start:g} it cannot reach {self.final:g}")
+        if self.steps < 1 or self.levels < 1:
+            raise ArgumentError(
+                f"annealing takes at least one step and one level, got {self.steps} and {self.levels}"
+            )
+
+    def __call__(self, step: int) -> float:
+        """The density after `step` updates."""
+        level = step * self.levels // self.steps
+        if level >= self.levels:
+            return self.final
+        return self.start * float((self.final / self.start) ** (level / self.levels))
+
 
 @dataclass(frozen=True)
 class Cosine:

@@ -21,6 +21,7 @@ from tombola.source.init import DISTRIBUTIONS, FloatArray
 from tombola.source.plan import Include, Layer, make_plan
 from tombola.source.recipe import Generations, RandomTensor, Recipe, Shape, check_generations
 from tombola.source.slot import Slot
+from tombola.source.summary import LayerSummary, summarise_layer
 from tombola.source.surgery import (
     attach_slot,
     check_plain,
@@ -175,6 +176,18 @@ class Source:
         if self._statistics is not None:
             return {name: values.copy() for name, values in self._statistics.items()}
         return self.buffers.statistics()
+
+    def summary(self) -> list[LayerSummary]:
+        """What each layer came out as: densities asked for, expected and drawn, and dead neurons."""
+        return [
+            summarise_layer(
+                layer,
+                self.densities.get(layer.name, 1.0),
+                self._found[layer.tensors[0].name].places[0].module,
+                self.mask,
+            )
+            for layer in self.layers
+        ]
 
     def slot(self, name: str) -> Slot:
         """The slot of a random tensor, where a method puts its module (see `tombola.Search`)."""
