@@ -109,7 +109,7 @@ def test_a_ticket_may_follow_a_rule(rule: str) -> None:
         (lambda s: EdgePopup(s, 0.5, rule="eerk"), "unknown density rule 'eerk': did you mean 'erk'"),
         (
             lambda s: EdgePopup(s, 0.55, rule="balanced"),
-            r"layer '6.weight': density 1 asks for 120 weights, but",
+            r"layer '0.weight': density 0.7 asks for 151 weights, but",
         ),
         (lambda s: EdgePopup(s, Geometric(0.6, 0.001, 5, 2)), "'0.weight': density 0.001 keeps none of its"),
         (lambda s: EdgePopup(s, Geometric(0.9, 0.5, 5, 2)), "density 0.9 is above the source's density 0.6"),
