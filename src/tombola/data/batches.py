@@ -19,11 +19,11 @@ Batch = tuple[torch.Tensor, torch.Tensor]
 class Batches:
     """The batches of `split`, epoch after epoch; the whole split is kept on `device`.
 
-    A batch is (x, y): x float32 of shape (B, C, H, W), (pixel / 255 - mean) / std per channel, in
-    torch's channels-last layout if `channels_last`; y int64 of shape (B,). With `shuffle`, epoch e
-    goes through the images in the order that (seed, e) draws, augmented if `augmentation` is given;
-    without, in their own order and never augmented (validation, test). The last batch may be smaller,
-    unless `drop_last` leaves it out.
+    A batch is (x, y): x float32 of shape (B, C, H, W), (pixel / 255 - mean) / std per channel (of a
+    table's rows (feature - mean) / std), in torch's channels-last layout if `channels_last`; y int64 of
+    shape (B,). With `shuffle`, epoch e goes through the images in the order that (seed, e) draws, augmented
+    if `augmentation` is given; without, in their own order and never augmented (validation, test). The
+    last batch may be smaller, unless `drop_last` leaves it out.
 
     Raises ArgumentError for a batch size below 1, for `mean` or `std` that do not fit the channels,
     for an invalid seed, and where `drop_last` would leave no batch at all.
@@ -57,7 +57,7 @@ class Batches:
         self.shuffle, self.drop_last, self.channels_last = shuffle, drop_last, channels_last
         self._images = split.images.to(device).contiguous()
         self._labels = split.labels.to(device)
-        self._scale, self._shift = self._affine(mean, std)
+        self._scale, self._shift = self._affine(mean, std, split.full)
 
     def __len__(self) -> int:
         """Batches an epoch."""
@@ -103,14 +103,14 @@ class Batches:
     def _put(self, array: npt.NDArray[np.generic]) -> torch.Tensor:
         return torch.from_numpy(array).to(self._images.device)
 
-    def _affine(self, mean: Sequence[float], std: Sequence[float]) -> Batch:
+    def _affine(self, mean: Sequence[float], std: Sequence[float], full: float) -> Batch:
         """Scale and shift of every value of an image, laid out as `_normalise` has them.
 
         A vector of a whole image, not of its few channels: the innermost loop is then long enough to
         vectorise, which makes it several times as fast in the channels-last layout.
         """
         pixels = self._images.shape[1] * self._images.shape[2]
-        scale = torch.tensor([1 / (255 * s) for s in std], dtype=torch.float32)
+        scale = torch.tensor([1 / (full * s) for s in std], dtype=torch.float32)
         shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)], dtype=torch.float32)
         if self.channels_last:
             scale, shift = scale.repeat(pixels), shift.repeat(pixels)
@@ -119,7 +119,7 @@ class Batches:
         return scale.to(self._images.device), shift.to(self._images.device)
 
     def _normalise(self, images: torch.Tensor) -> torch.Tensor:
-        """Uint8 (B, H, W, C) to normalised float32 (B, C, H, W)."""
+        """(B, H, W, C) as stored to normalised float32 (B, C, H, W)."""
         laid = images if self.channels_last else images.permute(0, 3, 1, 2).contiguous()
         values = laid.flatten(1).float()
         torch.addcmul(self._shift, values, self._scale, out=values)

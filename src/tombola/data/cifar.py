@@ -11,6 +11,7 @@ from tombola.data.dataset import Dataset, assemble
 from tombola.data.hub import fetch
 from tombola.data.parquet import LAYOUTS, Files, find, read_files
 from tombola.data.table import Part, join, read_table
+from tombola.data.tabular import TABLES
 from tombola.errors import DataError
 
 VARIABLE = "TOMBOLA_DATA"
@@ -27,7 +28,7 @@ class Known:
 
 
 # Names that mean a set of their own: a folder of such a name is called otherwise in tickets and records.
-TAKEN = ("digits", "cifar10", "cifar100")
+TAKEN = ("digits", "cifar10", "cifar100", *TABLES)
 KNOWN = {
     "cifar10": Known(
         "uoft-cs/cifar10",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,10 +20,11 @@ _BLOCK = 256  # images per histogram: within the cache, six times faster than al
 
 @dataclass(frozen=True)
 class Split:
-    """Images and their labels.
+    """Images, or rows of a table, and their labels.
 
-    `images` is uint8 of shape (N, H, W, C), channels last in memory; `labels` is int64 of shape (N,).
-    Raises ArgumentError for other types or shapes.
+    `images` is uint8 of shape (N, H, W, C), channels last in memory, or float32 of shape (N, 1, 1, F), a
+    row of F features each; `labels` is int64 of shape (N,). Raises ArgumentError for other types or
+    shapes, and for features that are not finite.
     """
 
     images: torch.Tensor
@@ -30,14 +32,23 @@ class Split:
 
     def __post_init__(self) -> None:
         images, labels = self.images, self.labels
-        if images.dtype != torch.uint8 or images.ndim != 4:
+        row = images.dtype == torch.float32 and images.ndim == 4 and images.shape[1:3] == (1, 1)
+        if not row and (images.dtype != torch.uint8 or images.ndim != 4):
             raise ArgumentError(
-                f"images must be uint8 of shape (N, H, W, C), got {images.dtype} {tuple(images.shape)}"
+                "images must be uint8 of shape (N, H, W, C), and rows of a table float32 of shape "
+                f"(N, 1, 1, F), got {images.dtype} {tuple(images.shape)}"
             )
+        if row and not images.isfinite().all():
+            raise ArgumentError("a table's features must be finite numbers")
         if labels.dtype != torch.int64 or labels.shape != images.shape[:1]:
             raise ArgumentError(
                 f"labels must be int64 of shape ({len(images)},), got {labels.dtype} {tuple(labels.shape)}"
             )
+
+    @property
+    def full(self) -> float:
+        """The value that normalisation counts as 1: white, or a table's own unit."""
+        return 255.0 if self.images.dtype == torch.uint8 else 1.0
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -45,11 +56,12 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A named data set of square images.
+    """A named data set of square images, or of a table's rows.
 
     `validation` is held out of the training images (empty when nothing is held out); `test` is kept
     for the one final figure. `mean` and `std` are per channel, of the pixels of `train` alone, in
-    units of [0, 1]. `augmentation` is the customary one for training, None for none.
+    units of [0, 1] (of a table: per feature, in its own units). `augmentation` is the customary one for
+    training, None for none.
     """
 
     name: str
@@ -88,9 +100,9 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Arrays:
-    """A split before it is a tensor: `images` uint8 (N, H, W, C), `labels` int64 (N,)."""
+    """A split before it is a tensor: `images` as in `Split`, `labels` int64 (N,)."""
 
-    images: npt.NDArray[np.uint8]
+    images: npt.NDArray[np.uint8] | npt.NDArray[np.float32]
     labels: npt.NDArray[np.int64]
 
     def take(self, indices: npt.NDArray[np.int64]) -> Arrays:
@@ -130,12 +142,18 @@ def assemble(
     )
 
 
-def moments(images: npt.NDArray[np.uint8]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each channel of (N, H, W, C) images, N >= 1, in units of [0, 1].
+def moments(
+    images: npt.NDArray[np.uint8] | npt.NDArray[np.float32],
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each channel of (N, H, W, C) images, N >= 1, in units of [0, 1], or of
+    each feature of a table, in its own.
 
-    Exact integer sums up to one division and one root, so they are the same on every machine. A
+    Exact sums up to one division and one root, so they are the same on every machine. A
     channel of one value has no spread to divide by: its deviation is given as 1.
     """
+    if images.dtype != np.uint8:
+        features = [_moments_of_feature(column) for column in images.reshape(len(images), -1).T]
+        return tuple(mean for mean, _ in features), tuple(std for _, std in features)
     histogram = np.zeros((images.shape[3], 256), dtype=np.int64)
     for first in range(0, len(images), _BLOCK):
         for channel, counts in enumerate(histogram):
@@ -143,6 +161,12 @@ def moments(images: npt.NDArray[np.uint8]) -> tuple[tuple[float, ...], tuple[flo
             np.add(counts, np.bincount(pixels, minlength=256), out=counts)
     pairs = [_moments_of(counts) for counts in histogram.tolist()]
     return tuple(mean for mean, _ in pairs), tuple(std for _, std in pairs)
+
+
+def _moments_of_feature(column: npt.NDArray[Any]) -> tuple[float, float]:
+    values = [float(value) for value in column]
+    mean = math.fsum(values) / len(values)
+    return mean, math.sqrt(math.fsum((value - mean) ** 2 for value in values) / len(values)) or 1.0
 
 
 def _moments_of(counts: list[int]) -> tuple[float, float]:

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from tombola.data.dataset import Dataset
 from tombola.data.split import check_fraction
+from tombola.data.tabular import TABLES, load_table
 from tombola.errors import ArgumentError, missing_extra, unknown
 from tombola.rng import check_seed
 
-NAMES = ("digits", "cifar10", "cifar100")
+NAMES = ("digits", "cifar10", "cifar100", *TABLES)
 
 
 def load(
@@ -20,7 +21,8 @@ def load(
     seed: int = 0,
     validation: float = 0.1,
 ) -> Dataset:
-    """The data set `name`: digits, cifar10, cifar100, or a folder of parquet files.
+    """The data set `name`: digits, cifar10, cifar100, a table (iris, wine, breast-cancer), or a folder of
+    parquet files.
 
     A folder is anything with a path separator in it, or an existing directory; the names above win.
     The fraction `validation` of every class of the training images is held out, drawn from `seed`;
@@ -39,9 +41,11 @@ def load(
     check_seed(seed)
     check_fraction(validation)  # before the images are read, not after
     text = os.fspath(name)
-    if text == "digits":
+    if text == "digits" or text in TABLES:
         if data_dir is not None:
-            raise ArgumentError("digits comes with scikit-learn and reads no folder; drop --data-dir")
+            raise ArgumentError(f"{text} comes with scikit-learn and reads no folder; drop --data-dir")
+        if text in TABLES:
+            return load_table(text, seed, validation)
         from tombola.data.digits import load_digits
 
         return load_digits(seed, validation)

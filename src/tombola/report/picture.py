@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from tombola.errors import ArgumentError, missing_extra
 from tombola.files import write_atomically
 from tombola.report.record import Record
@@ -117,7 +119,8 @@ def _draw_answers(figure: SubFigure, record: Record) -> None:
         axes.axis("off")
     pairs = zip(record.answers, record.labels, strict=True)
     for axes, image, (answer, label) in zip(grid.flat, record.images, pairs, strict=False):
-        axes.imshow(image.squeeze(), cmap="gray_r" if image.shape[-1] == 1 else None)
+        if image.dtype == np.uint8:  # else a table's row, which makes no picture
+            axes.imshow(image.squeeze(), cmap="gray_r" if image.shape[-1] == 1 else None)
         text = record.class_names[answer]
         if answer != label:
             text += f"\nnot {record.class_names[label]}"

@@ -19,8 +19,9 @@ class Record:
     """A finished run.
 
     `epochs` and `accuracies` (fractions) are its curve: on the validation split where it has one
-    (`validated`), else on the training images as they came. `images` is uint8 of shape (N, H, W, C),
-    `labels` and `answers` are indices into `class_names`, of shape (N,).
+    (`validated`), else on the training images as they came. `images` is uint8 of shape (N, H, W, C), or a
+    table's rows, float32 of shape (N, 1, 1, F); `labels` and `answers` are indices into `class_names`, of
+    shape (N,).
     """
 
     name: str
@@ -28,7 +29,7 @@ class Record:
     validated: bool
     epochs: list[int]
     accuracies: list[float]
-    images: npt.NDArray[np.uint8]
+    images: npt.NDArray[np.uint8] | npt.NDArray[np.float32]
     labels: npt.NDArray[np.int64]
     answers: npt.NDArray[np.int64]
     class_names: list[str]
