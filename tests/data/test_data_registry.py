@@ -18,7 +18,7 @@ from data_helpers import images_table, noise, small_folder, table, write
 
 import tombola.data
 from tombola.data import hub, load
-from tombola.data.cifar import KNOWN
+from tombola.data.locate import KNOWN
 from tombola.data.table import Part
 from tombola.errors import ArgumentError, DataError, TombolaError
 
@@ -33,7 +33,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
         raise NetworkTouchedError
 
     monkeypatch.delenv("TOMBOLA_DATA", raising=False)
-    monkeypatch.setattr("tombola.data.cifar.fetch", touched)
+    monkeypatch.setattr("tombola.data.locate.fetch", touched)
 
 
 def hundred(folder: Path, **options: Any) -> Path:
@@ -106,7 +106,7 @@ def test_cifar100_is_not_taken_for_cifar10(tmp_path: Path) -> None:
 
 def test_nowhere_to_be_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     datasets = pytest.importorskip("datasets")
-    monkeypatch.setattr("tombola.data.cifar.fetch", hub.fetch)
+    monkeypatch.setattr("tombola.data.locate.fetch", hub.fetch)
     monkeypatch.setattr("tombola.data.hub.reachable", lambda *_: False)
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path)  # not the developer's own
     monkeypatch.setenv("TOMBOLA_DATA", str(tmp_path))
@@ -127,7 +127,7 @@ def test_nowhere_to_be_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_nowhere_and_the_package_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tombola.data.cifar.fetch", hub.fetch)
+    monkeypatch.setattr("tombola.data.locate.fetch", hub.fetch)
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(DataError, match=r"TOMBOLA_DATA \(not set\).*cifar100 \(needs .*'tombola\[vision\]'"):
         load("cifar100")
@@ -152,7 +152,7 @@ def test_what_the_hub_delivers(monkeypatch: pytest.MonkeyPatch) -> None:
     names = [f"class {i}" for i in range(10)]
     tables = {"train": images_table(noise(20), names=names), "test": images_table(noise(6), names=names)}
     delivered = datasets.DatasetDict({name: datasets.Dataset(made) for name, made in tables.items()})
-    monkeypatch.setattr("tombola.data.cifar.fetch", hub.fetch)
+    monkeypatch.setattr("tombola.data.locate.fetch", hub.fetch)
     monkeypatch.setattr("tombola.data.hub.reachable", lambda *_: True)
     monkeypatch.setattr(datasets, "load_dataset", lambda _: delivered)
     dataset = load("cifar10", validation=0)
@@ -213,8 +213,8 @@ def test_bad_numbers_are_refused_before_anything_is_read(tmp_path: Path, options
 
 
 def test_without_the_vision_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(tombola.data, "cifar", raising=False)
-    monkeypatch.setitem(sys.modules, "tombola.data.cifar", None)
+    monkeypatch.delattr(tombola.data, "locate", raising=False)
+    monkeypatch.setitem(sys.modules, "tombola.data.locate", None)
     with pytest.raises(TombolaError, match=r"pip install 'tombola\[vision\]'"):
         load(tmp_path)
 

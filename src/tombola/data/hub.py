@@ -17,8 +17,8 @@ from tombola.errors import DataError
 _PATIENCE = 4.0  # seconds to wait for a first sign of the hub
 
 
-def fetch(repository: str) -> tuple[pa.Table, pa.Table]:
-    """The tables train and test of `repository`, downloaded or from the cache of `datasets`.
+def fetch(repository: str, test_split: str = "test") -> tuple[pa.Table, pa.Table]:
+    """The tables train and `test_split` of `repository`, downloaded or from the cache of `datasets`.
 
     Raises DataError, with the cause, where the package is missing or the data cannot be had.
     """
@@ -29,7 +29,7 @@ def fetch(repository: str) -> tuple[pa.Table, pa.Table]:
     try:
         with _quiet(), _offline_if_unreachable():
             splits = datasets.load_dataset(repository)
-        train, test = (splits[name].with_format("arrow")[:] for name in ("train", "test"))
+        train, test = (splits[name].with_format("arrow")[:] for name in ("train", test_split))
     except Exception as error:
         # datasets, huggingface_hub and their HTTP client raise errors of many unrelated classes.
         offline = isinstance(error, ConnectionError)

@@ -13,6 +13,8 @@ from tombola.data.table import IMAGE_COLUMNS, LABEL_COLUMNS, Part, pick, read_ta
 from tombola.errors import DataError
 
 LAYOUTS = ("", "data", "plain_text")  # subfolders where the hub keeps a data set's files
+# Sets whose test labels are secret have their validation split measured by everyone.
+TEST_SPLITS = ("test", "valid", "validation")
 _SHARD = re.compile(r"-\d+-of-(\d+)")
 
 Files = tuple[list[Path], list[Path]]
@@ -25,7 +27,9 @@ def find(folder: Path, layouts: Sequence[str] = LAYOUTS) -> Files | None:
     none. Raises DataError where a file of a sharded split (`…-00000-of-00005…`) is missing.
     """
     for layout in layouts:
-        train, test = (_split_files(folder / layout, split) for split in ("train", "test"))
+        train = _split_files(folder / layout, "train")
+        tests = (_split_files(folder / layout, split) for split in TEST_SPLITS)
+        test = next((files for files in tests if files), [])
         if train and test:
             return train, test
     return None

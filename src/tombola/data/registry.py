@@ -11,7 +11,7 @@ from tombola.data.tabular import TABLES, load_table
 from tombola.errors import ArgumentError, missing_extra, unknown
 from tombola.rng import check_seed
 
-NAMES = ("digits", "cifar10", "cifar100", *TABLES)
+NAMES = ("digits", "cifar10", "cifar100", "tiny-imagenet", *TABLES)
 
 
 def load(
@@ -21,15 +21,15 @@ def load(
     seed: int = 0,
     validation: float = 0.1,
 ) -> Dataset:
-    """The data set `name`: digits, cifar10, cifar100, a table (iris, wine, breast-cancer), or a folder of
-    parquet files.
+    """The data set `name`: digits, cifar10, cifar100, tiny-imagenet, a table (iris, wine, breast-cancer), or
+    a folder of parquet files or of images.
 
     A folder is anything with a path separator in it, or an existing directory; the names above win.
     The fraction `validation` of every class of the training images is held out, drawn from `seed`;
-    the test images are the same for every seed. cifar10 and cifar100 are read from `data_dir` (the
-    folder that holds train.parquet and test.parquet, or its parent), else from the folder in the
-    environment variable TOMBOLA_DATA, else from the Hugging Face hub; what is given a folder never
-    touches the network.
+    the test images are the same for every seed. cifar10, cifar100 and tiny-imagenet are read from
+    `data_dir` (the folder that holds train.parquet and test.parquet, or folders of images, or its
+    parent), else from the folder in the environment variable TOMBOLA_DATA, else from the Hugging Face
+    hub; what is given a folder never touches the network.
 
     Raises ArgumentError for an unknown name, a `data_dir` where none is read, or a fraction outside
     [0, 1); DataError for data that is missing or malformed; TombolaError for a package that is missing.
@@ -55,13 +55,13 @@ def load(
     if not named and data_dir is not None:
         raise ArgumentError(f"the data set {text} is a folder already; drop --data-dir")
     try:
-        from tombola.data import cifar
+        from tombola.data import locate
     except ImportError as error:
         raise missing_extra(f"the data set {text}", "vision") from error
     if not named:
-        return cifar.load_folder(Path(text).expanduser(), seed, validation)
+        return locate.load_folder(Path(text).expanduser(), seed, validation)
     folder = None if data_dir is None else Path(data_dir).expanduser()
-    return cifar.load_cifar(text, folder, seed, validation)
+    return locate.load_known(text, folder, seed, validation)
 
 
 def _is_folder(text: str) -> bool:

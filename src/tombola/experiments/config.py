@@ -29,8 +29,8 @@ class RunConfig:
 
     command: ClassVar[str] = "run"
     data: str = "digits"
-    """Data set: digits, cifar10, cifar100, a table (iris, wine, breast-cancer; take --model mlp), or the path
-    of a folder of parquet files."""
+    """Data set: digits, cifar10, cifar100, tiny-imagenet, a table (iris, wine, breast-cancer; take --model
+    mlp), or the path of a folder of parquet files or of images."""
     data_dir: Path | None = None
     """Folder with train.parquet, or its parent; None: $TOMBOLA_DATA, then the Hugging Face hub."""
     model: str = "conv2"

@@ -1,0 +1,110 @@
+"""Folders of images: one folder a class, as torchvision and the hub have them, and as Tiny-ImageNet does.
+
+    FOLDER/train/CLASS/*.jpg            or FOLDER/train/CLASS/images/*.JPEG
+    FOLDER/test/CLASS/*.jpg             or FOLDER/val/…, FOLDER/valid/…
+    FOLDER/val/images/*.JPEG            with FOLDER/val/val_annotations.txt: file, class, box
+
+Tiny-ImageNet publishes no labels of its test images: its val folder is the test split, as everyone has it.
+Its words.txt, where it is, names the classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from tombola.data.decode import decode
+from tombola.data.table import Part
+from tombola.errors import DataError
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"})
+TEST = ("test", "val", "valid", "validation")
+ANNOTATIONS = "val_annotations.txt"
+
+Labelled = list[tuple[Path, int]]
+
+
+def is_image_folder(folder: Path) -> bool:
+    """Whether `folder` holds a train folder with a folder for each class."""
+    train = folder / "train"
+    return train.is_dir() and any(path.is_dir() for path in train.iterdir())
+
+
+def read_image_folder(folder: Path) -> tuple[list[Part], list[Part]]:
+    """The train split and the test split in `folder`.
+
+    Classes are those of train, in the order of their folders' names. Raises DataError where a split or
+    a class has no images, the test split has a class that train has not, or an image cannot be used.
+    """
+    train = folder / "train"
+    classes = sorted(path.name for path in train.iterdir() if path.is_dir())
+    names = _names(folder, classes)
+    test = _test_folder(folder, classes)
+    found = _annotated(test, classes) if (test / ANNOTATIONS).is_file() else _by_class(test, classes)
+    return [_read(train, _by_class(train, classes), names)], [_read(test, found, names)]
+
+
+def _by_class(split: Path, classes: Sequence[str]) -> Labelled:
+    for path in sorted(split.iterdir()):
+        if path.is_dir() and path.name not in classes:
+            raise DataError(f"{path}: a class that the train folder does not have")
+    found: Labelled = []
+    for label, name in enumerate(classes):
+        images = _images(split / name) or _images(split / name / "images")
+        if not images and split.name == "train":
+            raise DataError(f"{split / name}: no images of this class ({', '.join(sorted(SUFFIXES))})")
+        found += [(path, label) for path in images]
+    return found
+
+
+def _annotated(split: Path, classes: Sequence[str]) -> Labelled:
+    """Images named in a file: name, class, and more that is of no interest here, parted by tabs."""
+    labels = {name: label for label, name in enumerate(classes)}
+    found: Labelled = []
+    for number, line in enumerate((split / ANNOTATIONS).read_text(encoding="utf-8").splitlines(), start=1):
+        fields = line.split("\t")
+        if len(fields) < 2 or fields[1] not in labels:
+            raise DataError(
+                f"{split / ANNOTATIONS} line {number}: expected an image and its class, got {line!r:.80}"
+            )
+        found.append((split / "images" / Path(fields[0]).name, labels[fields[1]]))
+    return found
+
+
+def _test_folder(folder: Path, classes: Sequence[str]) -> Path:
+    for name in TEST:
+        split = folder / name
+        if (split / ANNOTATIONS).is_file() or any((split / label).is_dir() for label in classes):
+            return split
+    raise DataError(
+        f"{folder} holds no test images: expected a folder {', '.join(TEST)} with the classes of train, or "
+        f"val with {ANNOTATIONS}"
+    )
+
+
+def _read(split: Path, found: Labelled, names: tuple[str, ...]) -> Part:
+    if not found:
+        raise DataError(f"{split}: no images ({', '.join(sorted(SUFFIXES))})")
+    try:
+        images = decode([path.read_bytes() for path, _ in found], str(split))
+    except OSError as error:
+        raise DataError(f"{error.filename}: {error.strerror}") from None
+    return Part(str(split), images, np.array([label for _, label in found], dtype=np.int64), names)
+
+
+def _images(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+
+
+def _names(folder: Path, classes: Sequence[str]) -> tuple[str, ...]:
+    """The classes by the first word that words.txt has for them, where there is one for each."""
+    try:
+        lines = (folder / "words.txt").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return tuple(classes)
+    words = dict(line.split("\t", 1) for line in lines if "\t" in line)
+    return tuple(words.get(name, name).split(",")[0] for name in classes)
