@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -165,3 +166,18 @@ def test_more_weights_than_one_wants_to_rebuild(ticket: Path) -> None:
     assert (ended.status, ended.out) == (1, "")
     assert "weights, more than max_weights, 100" in ended.complaint
     assert "weights, more than max_weights, 100" in refusal("inspect", ticket, "--max-weights", "100")
+
+
+def test_inspect_shows_the_densities_of_a_sparse_source(ticket: Path, tmp_path: Path) -> None:
+    source = Source(CASES["conv"].build(), density=0.5, rule="erk")
+    made = make_search("EdgePopup", source).ticket()
+    made.save(tmp_path / "er.tombola")
+    out = tombola("inspect", tmp_path / "er.tombola").out
+    header = r"(?m)^ *tensor +shape +source +alive"
+    assert re.search(header, out)
+    assert not re.search(header, tombola("inspect", ticket).out)
+    said = json.loads(tombola("inspect", tmp_path / "er.tombola", "--json").out)
+    for layer, row in zip(source.summary(), said["tensors"], strict=True):
+        assert row["source_density"] == layer.drawn
+        assert f"{layer.drawn:.4f}" in out
+    assert said["source_density"] == source.mask.density

@@ -50,11 +50,15 @@ def print_ticket(ticket: Ticket, as_json: bool) -> None:
         padding=0,
     )
     table.add_column("tensor", footer="all", style="cyan", overflow="fold")
-    for column, footer in _totals(summary).items():
+    totals = _totals(summary)
+    if summary["source_density"] == 1.0:
+        del totals["source"]  # a column of ones
+    for column, footer in totals.items():
         table.add_column(column, footer=footer, justify="right", no_wrap=True, style=_COLOURS.get(column))
     for row in summary["tensors"]:
+        cells = _cells(row)
         # Text: brackets in a name are no markup.
-        table.add_row(Text(one_line(row["name"])), *_cells(row).values())
+        table.add_row(Text(one_line(row["name"])), *(cells[column] for column in totals))
     # Names in a file or a pipe are never cut short.
     console = Console(width=max(_LEAST_WIDTH, Console().width) if sys.stdout.isatty() else 1000)
     with console.capture() as captured:  # rich would end the process itself when the pipe is closed
@@ -73,7 +77,8 @@ def summarise(ticket: Ticket) -> dict[str, Any]:
         "seed": ticket.seed,
         "init": ticket.recipe.init,
         "weights": ticket.mask.total,
-        "alive": sum(layer.alive for layer in layers),
+        "alive": (alive := sum(layer.alive for layer in layers)),
+        "source_density": alive / ticket.mask.total if ticket.mask.total else 1.0,
         "kept": ticket.mask.kept,
         "density": ticket.density,
         "ticket_bytes": ticket.nbytes,
@@ -95,6 +100,7 @@ def _tensor_row(layer: LayerAnatomy) -> dict[str, Any]:
         "shape": list(layer.shape),
         "weights": layer.weights,
         "alive": layer.alive,
+        "source_density": layer.alive / layer.weights if layer.weights else 1.0,
         "kept": layer.kept,
         "density": layer.kept / layer.weights if layer.weights else 0.0,
         "generations": layer.redraws,
@@ -108,6 +114,7 @@ def _cells(row: Mapping[str, Any]) -> dict[str, str]:
     """A row of the table by column."""
     return {
         "shape": "×".join(str(size) for size in row["shape"]),
+        "source": f"{row['source_density']:.4f}",
         **{name: f"{row[name]:,}" for name in ("alive", "kept")},
         "density": f"{row['density']:.4f}",
         "redraws": f"{row['flips']:,} flips" if row["flips"] else f"{row['generations']:,} gen.",
