@@ -35,6 +35,26 @@ OUT_OF_RANGE = {
         ["--source-density", "0.4", "--density", "0.5"],
         ["density 0.5", "source's density 0.4"],
     ),
+    "ticket rule": (["--ticket-rule", "erkk"], ["rule 'erkk'", "'erk'"]),
+    "more than is alive": (
+        ["--source-density", "0.5", "--rule", "erk", "--ticket-rule", "balanced", "--density", "0.4"],
+        ["layer", "weights, but only", "are alive"],
+    ),
+    "layers kept dense": (
+        ["--source-density", "0.001", "--dense-first"],
+        ["density 0.001", "kept dense", "by themselves"],
+    ),
+    "levels below 0": (["--anneal", "-1"], ["anneal", "at least 0", "-1"]),
+    "annealing beyond the end": (
+        ["--anneal", "3", "--anneal-epochs", "3"],
+        ["anneal_epochs", "(0, 2]", "3.0"],
+    ),
+    "annealing for no time": (["--anneal", "3", "--anneal-epochs", "0"], ["anneal_epochs", "(0, 2]", "0.0"]),
+    "annealing without levels": (["--anneal-epochs", "1"], ["anneal_epochs", "give anneal"]),
+    "annealing upwards": (
+        ["--anneal", "3", "--source-density", "0.3", "--density", "0.4"],
+        ["density", "0.4", "0.3"],
+    ),
     "rate below 0": (["--rate", "-0.1"], ["rate", "[0, 1]", "-0.1"]),
     "rate above 1": (["--rate", "1.01"], ["rate", "[0, 1]", "1.01"]),
     "rate nan": (["--rate", "nan"], ["rate", "[0, 1]", "nan"]),

@@ -19,7 +19,15 @@ from typing import Annotated
 
 import tyro
 
-from tombola.cli_output import mute, one_line, open_streams, print_json, print_result, print_ticket
+from tombola.cli_output import (
+    mute,
+    one_line,
+    open_streams,
+    print_densities,
+    print_json,
+    print_result,
+    print_ticket,
+)
 from tombola.errors import ArgumentError, TicketError, TombolaError, missing_extra
 from tombola.experiments.config import Device, Precision, RunConfig, SearchConfig, TrainConfig
 from tombola.experiments.interrupt import Interrupted
@@ -175,6 +183,48 @@ def export(
     return 0
 
 
+def bounds(
+    densities: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+    model: str = "conv6",
+    width: float = 1.0,
+    density: float = 0.5,
+    in_channels: int = 3,
+    classes: int = 10,
+    image_size: int = 32,
+    png: Path | None = None,
+    json: Json = False,
+) -> int:
+    """What theory says of a network: the layerwise densities of an Erdős–Rényi source under every rule.
+
+    Args:
+        densities: Show the density of each layer under each rule.
+        model: Architecture, as in search.
+        width: Factor on the channels and hidden layers of the model.
+        density: Overall density of the source.
+        in_channels: Channels of an image.
+        classes: Number of classes.
+        image_size: Height, and width, of an image.
+        png: Draw them, too, into this picture.
+        json: Print as JSON.
+    """
+    if not densities:
+        raise ArgumentError("say what to show: --densities")
+    with _torch_needed("building a model"):
+        from tombola.experiments.layer_densities import density_table
+    rules, sizes = density_table(
+        model, width, density, in_channels=in_channels, classes=classes, image_size=image_size
+    )
+    if png is not None:
+        from tombola.report.densities import draw_densities
+
+        draw_densities(rules, f"{model}, width {width:g}: layers of a source of density {density:g}", png)
+    if json:
+        print_json({"model": model, "width": width, "density": density, "weights": sizes, "densities": rules})
+    else:
+        print_densities(rules, sizes)
+    return 0
+
+
 def report(runs: Annotated[tuple[Path, ...], tyro.conf.Positional], png: Path, json: Json = False) -> int:
     """Draw the accuracies of runs over their epochs, and some of the first run's answers.
 
@@ -198,6 +248,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "inspect": inspect,
     "verify": verify,
     "export": export,
+    "bounds": bounds,
     "report": report,
 }
 

@@ -59,14 +59,33 @@ def print_ticket(ticket: Ticket, as_json: bool) -> None:
         cells = _cells(row)
         # Text: brackets in a name are no markup.
         table.add_row(Text(one_line(row["name"])), *(cells[column] for column in totals))
+    _print_table(table)
+    print_result({name: value for name, value in summary.items() if name not in ("tensors", "metadata")})
+    if summary["metadata"]:
+        print_result({f"metadata: {name}": value for name, value in summary["metadata"].items()})
+
+
+def print_densities(rules: Mapping[str, Mapping[str, float]], sizes: Mapping[str, int]) -> None:
+    """{rule: {layer: p_l}} as a table, and what these come to over all `sizes`."""
+    total = sum(sizes.values())
+    table = Table(title="Density of each layer, by rule", box=SIMPLE, show_footer=True, padding=0)
+    table.add_column("layer", footer="all", style="cyan", overflow="fold")
+    table.add_column("weights", footer=f"{total:,}", justify="right", no_wrap=True)
+    for rule, found in rules.items():
+        overall = sum(sizes[name] * found[name] for name in sizes) / total
+        table.add_column(rule, footer=f"{overall:.6g}", justify="right", no_wrap=True, style="green")
+    for name, size in sizes.items():
+        densities = (f"{found[name]:.4g}" for found in rules.values())
+        table.add_row(Text(one_line(name)), f"{size:,}", *densities)
+    _print_table(table)
+
+
+def _print_table(table: Table) -> None:
     # Names in a file or a pipe are never cut short.
     console = Console(width=max(_LEAST_WIDTH, Console().width) if sys.stdout.isatty() else 1000)
     with console.capture() as captured:  # rich would end the process itself when the pipe is closed
         console.print(table)
     print(captured.get(), end="")  # noqa: T201
-    print_result({name: value for name, value in summary.items() if name not in ("tensors", "metadata")})
-    if summary["metadata"]:
-        print_result({f"metadata: {name}": value for name, value in summary["metadata"].items()})
 
 
 def summarise(ticket: Ticket) -> dict[str, Any]:

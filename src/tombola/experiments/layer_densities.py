@@ -1,0 +1,26 @@
+"""What every density rule gives every layer of a model: the command `bounds --densities`."""
+
+from __future__ import annotations
+
+import math
+
+from tombola import models
+from tombola.source.density import RULES, densities
+from tombola.source.network import Source
+
+Table = dict[str, dict[str, float]]
+
+
+def density_table(
+    model: str, width: float, density: float, *, in_channels: int, classes: int, image_size: int
+) -> tuple[Table, dict[str, int]]:
+    """{rule: {layer: p_l}} at an overall `density`, and how many weights each layer has.
+
+    Raises ArgumentError for an unknown model, or a density that no rule can meet.
+    """
+    network = models.build(
+        model, width=width, in_channels=in_channels, classes=classes, image_size=image_size
+    )
+    shapes = Source(network).shapes
+    sizes = {name: math.prod(shape) for name, shape in shapes.items()}
+    return {rule: densities(shapes, density, rule) for rule in RULES}, sizes

@@ -1,0 +1,95 @@
+"""Sparse sources, rules and annealing through the command; and the table of densities."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from commands import TINY, refusal, tombola
+from tombola import Ticket, densities
+
+RULES = ("uniform", "erk", "pyramidal", "balanced")
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_ticket_in_a_sparse_source(rule: str, tmp_path: Path) -> None:
+    options = ["--source-density", "0.5", "--rule", rule, "--density", "0.3"]
+    ended = tombola("search", *TINY, *options, "--out", tmp_path / "run")
+    assert ended.status == 0, ended
+    ticket = Ticket.load(tmp_path / "run" / "ticket.tombola")
+    ticket.verify()
+    shapes = {name: mask.shape for name, mask in ticket.mask.items()}
+    asked = densities(shapes, 0.5, rule)
+    for tensor in ticket.recipe.tensors:
+        alive = ticket.recipe.alive(tensor)
+        spread = 6 * math.sqrt(asked[tensor.name] * (1 - asked[tensor.name]) / tensor.size)
+        assert abs(alive.mean() - asked[tensor.name]) <= spread
+        assert not np.any(ticket.mask[tensor.name] & ~alive)
+        assert ticket.mask[tensor.name].sum() == round(0.3 / 0.5 * alive.sum())
+
+
+def test_exact_sources_and_layers_kept_dense(tmp_path: Path) -> None:
+    options = ["--source-density", "0.6", "--rule", "erk", "--exact", "--dense-first", "--density", "0.3"]
+    assert tombola("search", *TINY, *options, "--out", tmp_path / "run").status == 0
+    ticket = Ticket.load(tmp_path / "run" / "ticket.tombola")
+    shapes = {name: mask.shape for name, mask in ticket.mask.items()}
+    asked = densities(shapes, 0.6, "erk", dense_first=True)
+    counts = {tensor.name: int(ticket.recipe.alive(tensor).sum()) for tensor in ticket.recipe.tensors}
+    assert counts == {name: round(asked[name] * math.prod(shape)) for name, shape in shapes.items()}
+
+
+def test_a_ticket_rule(tmp_path: Path) -> None:
+    options = ["--ticket-rule", "balanced", "--density", "0.2"]
+    assert tombola("search", *TINY, *options, "--out", tmp_path / "run").status == 0
+    mask = Ticket.load(tmp_path / "run" / "ticket.tombola").mask
+    asked = densities({name: array.shape for name, array in mask.items()}, 0.2, "balanced")
+    assert {n: int(a.sum()) for n, a in mask.items()} == {
+        n: round(asked[n] * a.size) for n, a in mask.items()
+    }
+
+
+@pytest.mark.parametrize("epochs", [None, "2"])
+def test_annealing_ends_with_the_density_asked_for(epochs: str | None, tmp_path: Path) -> None:
+    options = ["--source-density", "0.9", "--density", "0.2", "--anneal", "4"]
+    options += [] if epochs is None else ["--anneal-epochs", epochs]
+    ended = tombola("search", *TINY, *options, "--out", tmp_path / "run", "--json")
+    assert ended.status == 0, ended
+    result = json.loads(ended.out)
+    assert result["density"] == pytest.approx(0.2, abs=0.01)
+    if epochs is not None:
+        assert result["best_epoch"] == 2  # the only one that ended with that density
+
+
+def test_annealing_is_no_plain_search(tmp_path: Path) -> None:
+    for name, options in (("plain", []), ("annealed", ["--anneal", "4"])):
+        assert tombola("search", *TINY, "--density", "0.2", *options, "--out", tmp_path / name).status == 0
+    files = [(tmp_path / name / "ticket.tombola").read_bytes() for name in ("plain", "annealed")]
+    assert Ticket.load(tmp_path / "plain" / "ticket.tombola").digest not in str(files[1])
+
+
+def test_the_table_of_densities(tmp_path: Path) -> None:
+    options = ["--model", "conv2", "--width", "0.1", "--density", "0.3"]
+    ended = tombola("bounds", "--densities", *options, "--png", tmp_path / "d.png")
+    assert (ended.status, ended.err) == (0, "")
+    for rule in RULES:
+        assert rule in ended.out
+    assert ended.out.count("0.3") >= 4
+    with Image.open(tmp_path / "d.png") as image:
+        assert image.format == "PNG"
+        assert len(np.unique(np.asarray(image.convert("RGB")).reshape(-1, 3), axis=0)) > 20
+    said = json.loads(tombola("bounds", "--densities", *options, "--json").out)
+    assert sorted(said["densities"]) == sorted(RULES)
+    for found in said["densities"].values():
+        total = sum(said["weights"][name] * value for name, value in found.items())
+        assert total == pytest.approx(0.3 * sum(said["weights"].values()))
+
+
+def test_bad_tables() -> None:
+    assert "say what to show: --densities" in refusal("bounds")
+    assert "density is the fraction of weights kept" in refusal("bounds", "--densities", "--density", "2")
+    assert "unknown model" in refusal("bounds", "--densities", "--model", "conv66")
