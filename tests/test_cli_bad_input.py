@@ -37,7 +37,7 @@ OUT_OF_RANGE = {
     ),
     "ticket rule": (["--ticket-rule", "erkk"], ["rule 'erkk'", "'erk'"]),
     "more than is alive": (
-        ["--source-density", "0.5", "--rule", "erk", "--ticket-rule", "balanced", "--density", "0.4"],
+        ["--source-density", "0.5", "--rule", "balanced", "--ticket-rule", "uniform", "--density", "0.5"],
         ["layer", "weights, but only", "are alive"],
     ),
     "layers kept dense": (
@@ -53,7 +53,7 @@ OUT_OF_RANGE = {
     "annealing without levels": (["--anneal-epochs", "1"], ["anneal_epochs", "give anneal"]),
     "annealing upwards": (
         ["--anneal", "3", "--source-density", "0.3", "--density", "0.4"],
-        ["density", "0.4", "0.3"],
+        ["annealing", "0.4", "0.3"],
     ),
     "rate below 0": (["--rate", "-0.1"], ["rate", "[0, 1]", "-0.1"]),
     "rate above 1": (["--rate", "1.01"], ["rate", "[0, 1]", "1.01"]),

@@ -34,11 +34,11 @@ def test_a_ticket_in_a_sparse_source(rule: str, tmp_path: Path) -> None:
 
 
 def test_exact_sources_and_layers_kept_dense(tmp_path: Path) -> None:
-    options = ["--source-density", "0.6", "--rule", "erk", "--exact", "--dense-first", "--density", "0.3"]
+    options = ["--source-density", "0.6", "--rule", "erk", "--exact", "--dense-last", "--density", "0.3"]
     assert tombola("search", *TINY, *options, "--out", tmp_path / "run").status == 0
     ticket = Ticket.load(tmp_path / "run" / "ticket.tombola")
     shapes = {name: mask.shape for name, mask in ticket.mask.items()}
-    asked = densities(shapes, 0.6, "erk", dense_first=True)
+    asked = densities(shapes, 0.6, "erk", dense_last=True)
     counts = {tensor.name: int(ticket.recipe.alive(tensor).sum()) for tensor in ticket.recipe.tensors}
     assert counts == {name: round(asked[name] * math.prod(shape)) for name, shape in shapes.items()}
 

@@ -77,14 +77,17 @@ def make_plan(
     if not shapes:
         names = ", ".join(layer.name for layer in layers)
         raise ArgumentError(f"include matches none of the weights: {names}")
-    spread = densities(shapes, check_density(density), rule)
+    # A layer without weights has no density; it is no reason to refuse a model.
+    full = {name: shape for name, shape in shapes.items() if math.prod(shape)}
+    check_density(density)
+    spread = {**dict.fromkeys(shapes, 1.0), **(densities(full, density, rule) if full else {})}
     scales = _fan_densities(fan_density, list(shapes))
     settled = tuple(
         replace(layer, tensors=tuple(_settle(t, layer, spread, scales, exact) for t in layer.tensors))
         for layer in layers
     )
     # A rule of one's own may spread another density than the one asked for.
-    expected = float(density) if isinstance(rule, str) else overall(shapes, spread)
+    expected = float(density) if isinstance(rule, str) or not full else overall(full, spread)
     return Plan(settled, tuple(constants), spread, expected)
 
 

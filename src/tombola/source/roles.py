@@ -43,7 +43,8 @@ Role = Weight | Bias | Fixed
 
 
 def _linear(module: nn.Linear) -> dict[str, Role]:
-    return {"weight": Weight(module.in_features), "bias": Bias("weight")}
+    # At least 1, for a layer without inputs too.
+    return {"weight": Weight(max(1, module.in_features)), "bias": Bias("weight")}
 
 
 def _bilinear(module: nn.Bilinear) -> dict[str, Role]:

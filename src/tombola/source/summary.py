@@ -44,8 +44,8 @@ def summarise_layer(
         layer.name,
         layer.size,
         asked,
-        sum(_expected(tensor) for tensor in layer.tensors) / layer.size,
-        sum(int(np.count_nonzero(alive[tensor.name])) for tensor in layer.tensors) / layer.size,
+        sum(_expected(tensor) for tensor in layer.tensors) / max(1, layer.size),
+        sum(int(np.count_nonzero(alive[tensor.name])) for tensor in layer.tensors) / max(1, layer.size),
         int(np.count_nonzero(inputs == 0)),
         int(np.count_nonzero(outputs == 0)),
     )
@@ -57,7 +57,7 @@ def edges(alive: BoolArray, module: nn.Module) -> tuple[Counts, Counts]:
     Linear layers and convolutions have (out, in / groups, kernel …), transposed convolutions (in, out /
     groups, kernel …), embeddings (in, out).
     """
-    if alive.ndim < 2:  # a parameter of the user's own kind, without inputs and outputs
+    if alive.ndim < 2 or not alive.size:  # no inputs and outputs to speak of
         return np.ones(1, dtype=np.int64), np.ones(1, dtype=np.int64)
     groups = int(getattr(module, "groups", 1))
     pairs = np.count_nonzero(alive.reshape(groups, alive.shape[0] // groups, alive.shape[1], -1), axis=-1)
