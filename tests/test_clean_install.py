@@ -5,6 +5,7 @@ with the oldest packages that pyproject.toml allows as with the newest, bit for 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tomllib
@@ -46,7 +47,9 @@ def oldest() -> list[str]:
 
 
 def run(*arguments: str | Path, cwd: Path, status: int = 0) -> str:
-    done = subprocess.run(arguments, capture_output=True, text=True, cwd=cwd, check=False)
+    # Nothing of the environment that runs the tests may be found in the new one.
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    done = subprocess.run(arguments, capture_output=True, text=True, cwd=cwd, check=False, env=clean)
     assert done.returncode == status, done.stdout + done.stderr
     return done.stdout if status == 0 else done.stderr
 

@@ -33,6 +33,8 @@ def draw_densities(rules: Mapping[str, Mapping[str, float]], title: str, png: Pa
             marker = MARKERS[number % len(MARKERS)]
             axes.plot(range(len(layers)), [found[layer] for layer in layers], marker=marker, label=rule)
         axes.set_yscale("log")
+        for axis_labels in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+            axis_labels(lambda value, _: f"{value:.3g}")  # plain numbers: the range is short
         axes.set_xticks(range(len(layers)), layers, rotation=60, ha="right", fontsize=8)
         axes.set_ylabel("density of the layer")
         axes.set_title(title, fontsize=11)
