@@ -21,6 +21,7 @@ def draw_densities(rules: Mapping[str, Mapping[str, float]], title: str, png: Pa
         from matplotlib import rc_context
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
+        from matplotlib.ticker import LogLocator
     except ModuleNotFoundError:
         raise missing_extra("drawing", "vision") from None
     layers = list(next(iter(rules.values())))
@@ -33,6 +34,7 @@ def draw_densities(rules: Mapping[str, Mapping[str, float]], title: str, png: Pa
             marker = MARKERS[number % len(MARKERS)]
             axes.plot(range(len(layers)), [found[layer] for layer in layers], marker=marker, label=rule)
         axes.set_yscale("log")
+        axes.yaxis.set_minor_locator(LogLocator(subs=(2.0, 3.0, 5.0)))
         for axis_labels in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
             axis_labels(lambda value, _: f"{value:.3g}")  # plain numbers: the range is short
         axes.set_xticks(range(len(layers)), layers, rotation=60, ha="right", fontsize=8)
