@@ -28,15 +28,13 @@ from tombola.cli_output import (
     print_result,
     print_ticket,
 )
-from tombola.errors import ArgumentError, TicketError, TombolaError, missing_extra
+from tombola.cli_status import FAILED, FAULT, UNEXPECTED, explain
+from tombola.errors import ArgumentError, TicketError, missing_extra
 from tombola.experiments.config import Device, Precision, RunConfig, SearchConfig, TrainConfig
-from tombola.experiments.interrupt import Interrupted
 from tombola.experiments.repeat import read_config
 from tombola.export.formats import Format
 from tombola.ticket import Ticket
 from tombola.ticket.format import MAX_WEIGHTS
-
-FAILED, BAD_INPUT, FAULT, INTERRUPTED, UNEXPECTED = 1, 2, 3, 130, -1
 
 TicketPath = Annotated[Path, tyro.conf.Positional]
 Json = Annotated[bool, tyro.conf.FlagCreatePairsOff]
@@ -267,33 +265,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         mute()  # `| head` has seen enough
         return FAULT
     except (Exception, KeyboardInterrupt) as error:
-        status, message = _explain(error)
+        status, message = explain(error)
         if status == UNEXPECTED and os.environ.get("TOMBOLA_TRACEBACK"):
             raise
         if isinstance(error, OSError):
             mute()
         _complain(message)
         return FAULT if status == UNEXPECTED else status
-
-
-def _explain(error: BaseException) -> tuple[int, str]:
-    """The exit status and the one line that an error comes to."""
-    match error:
-        case TombolaError():
-            return BAD_INPUT, str(error)
-        case OSError():
-            given = isinstance(error, (FileNotFoundError, IsADirectoryError, NotADirectoryError))
-            where = f"{error.filename}: " if error.filename else ""
-            return (
-                BAD_INPUT if given else FAULT,
-                f"{where}{error.strerror or str(error) or type(error).__name__}",
-            )
-        case Interrupted():
-            return error.status, str(error)
-        case KeyboardInterrupt():
-            return INTERRUPTED, "interrupted"
-    first = (str(error).strip() or "no message").splitlines()[0]
-    return UNEXPECTED, f"{type(error).__name__}: {first} (TOMBOLA_TRACEBACK=1 shows where)"
 
 
 def _dispatch(arguments: list[str]) -> int:

@@ -14,7 +14,8 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from independent_reader import IndependentTicket, RefusedError, Tensors, read_ticket
+from independent_arithmetic import RefusedError
+from independent_reader import IndependentTicket, Tensors, read_ticket
 
 from builders import INITS, conv_batch_norm
 from tombola import Source, Ticket, TicketError

@@ -1,0 +1,28 @@
+"""What an error comes to for whoever typed a command: an exit status and one line."""
+
+from __future__ import annotations
+
+from tombola.errors import TombolaError
+from tombola.experiments.interrupt import Interrupted
+
+FAILED, BAD_INPUT, FAULT, INTERRUPTED, UNEXPECTED = 1, 2, 3, 130, -1
+
+
+def explain(error: BaseException) -> tuple[int, str]:
+    """The exit status and the one line that an error comes to."""
+    match error:
+        case TombolaError():
+            return BAD_INPUT, str(error)
+        case OSError():
+            given = isinstance(error, (FileNotFoundError, IsADirectoryError, NotADirectoryError))
+            where = f"{error.filename}: " if error.filename else ""
+            return (
+                BAD_INPUT if given else FAULT,
+                f"{where}{error.strerror or str(error) or type(error).__name__}",
+            )
+        case Interrupted():
+            return error.status, str(error)
+        case KeyboardInterrupt():
+            return INTERRUPTED, "interrupted"
+    first = (str(error).strip() or "no message").splitlines()[0]
+    return UNEXPECTED, f"{type(error).__name__}: {first} (TOMBOLA_TRACEBACK=1 shows where)"
