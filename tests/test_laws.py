@@ -25,8 +25,17 @@ every_init = pytest.mark.parametrize("init", INITS)
 every_model = pytest.mark.parametrize("kind", CASES)
 every_source = pytest.mark.parametrize(
     "options",
-    [{}, {"density": 0.6}, {"bias": True}, {"density": 0.6, "bias": True}, {"fan_density": 0.4}],
-    ids=["dense", "er", "bias", "er-bias", "fan"],
+    [
+        {},
+        {"density": 0.6},
+        {"bias": True},
+        {"density": 0.6, "bias": True},
+        {"fan_density": 0.4},
+        {"density": 0.6, "rule": "erk", "exact": True},
+        {"density": 0.6, "rule": "pyramidal", "exact": True, "bias": True},
+        {"density": 0.6, "rule": "balanced"},
+    ],
+    ids=["dense", "er", "bias", "er-bias", "fan", "erk-exact", "pyramidal-exact-bias", "balanced"],
 )
 
 

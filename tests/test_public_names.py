@@ -16,6 +16,7 @@ def test_exported_names() -> None:
         "ArgumentError",
         "DataError",
         "EdgePopup",
+        "Geometric",
         "IteRand",
         "Mask",
         "RunError",

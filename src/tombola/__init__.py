@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tombola.search.base import Search as Search
     from tombola.search.edge_popup import EdgePopup as EdgePopup
     from tombola.search.iterand import IteRand as IteRand
+    from tombola.search.schedule import Geometric as Geometric
     from tombola.source.density import densities as densities
     from tombola.source.network import Source as Source
     from tombola.ticket.ticket import Ticket as Ticket
@@ -32,6 +33,7 @@ __getattr__, __dir__, __all__ = attributes(
         "ArgumentError": "tombola.errors",
         "DataError": "tombola.errors",
         "EdgePopup": "tombola.search.edge_popup",
+        "Geometric": "tombola.search.schedule",
         "IteRand": "tombola.search.iterand",
         "Mask": "tombola.mask",
         "RunError": "tombola.errors",

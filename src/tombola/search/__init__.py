@@ -8,11 +8,13 @@ if TYPE_CHECKING:
     from tombola.search.base import Search as Search
     from tombola.search.edge_popup import EdgePopup as EdgePopup
     from tombola.search.iterand import IteRand as IteRand
+    from tombola.search.schedule import Geometric as Geometric
 
 __getattr__, __dir__, __all__ = attributes(
     __name__,
     {
         "EdgePopup": "tombola.search.edge_popup",
+        "Geometric": "tombola.search.schedule",
         "IteRand": "tombola.search.iterand",
         "Search": "tombola.search.base",
     },
