@@ -14,7 +14,7 @@ from scipy.optimize import brentq
 
 import tombola
 from tombola import ArgumentError
-from tombola.source.density import RULES, densities, overall
+from tombola.source.density import RULES, densities, overall, rule_name
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -153,6 +153,12 @@ def test_layers_kept_whole_must_leave_something() -> None:
     message = r"density 0.01 of 113600 weights is 1136, but the layers kept dense have 1728 by themselves"
     with pytest.raises(ArgumentError, match=message):
         densities(RESNET_PART, 0.01, dense_first=True)
+
+
+def test_what_rules_are_called() -> None:
+    assert rule_name("erk") == rule_name(partial(densities, rule="erk", dense_first=True)) == "erk"
+    assert rule_name({"a": 0.5}) == "custom"
+    assert rule_name(RULES["balanced"]) == "balanced"
 
 
 def test_it_is_public() -> None:

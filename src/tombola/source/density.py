@@ -27,6 +27,7 @@ import math
 import numbers
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from tombola.errors import ArgumentError, unknown
 
@@ -196,4 +197,6 @@ def rule_name(rule: AnyRule) -> str:
     """What to call a rule: its own name, or that of the function."""
     if isinstance(rule, str):
         return rule
+    if isinstance(rule, partial):
+        return rule_name(rule.keywords.get("rule", rule.func))
     return "custom" if isinstance(rule, Mapping) else getattr(rule, "__qualname__", type(rule).__name__)
