@@ -16,7 +16,6 @@ import torch
 from torch import nn
 
 import tombola
-from tombola.source.init import DISTRIBUTIONS
 
 METHODS = {
     "edge-popup": (tombola.EdgePopup, {}),
@@ -28,6 +27,7 @@ SOURCES = {
     "kaiming_uniform": {"density": 0.7},
     "kaiming_normal": {"fan_density": 0.3, "fixed": {"1.weight": 0.75}},
     "uniform": {"bias": True},
+    "kaiming_uniform-exact": {"density": 0.6, "rule": "erk", "exact": True},
 }
 
 
@@ -43,11 +43,13 @@ def network() -> nn.Module:
     )
 
 
-def make(init: str, method: str) -> tombola.Ticket:
-    """A ticket after a few steps on noise, so that scores, redraws and statistics are not the first ones."""
+def make(kind: str, method: str) -> tombola.Ticket:
+    """A ticket in one of `SOURCES`, after a few steps on noise: scores, redraws and statistics are then not
+    the first ones.
+    """
     generator = torch.Generator().manual_seed(0)
     model = network()
-    source = tombola.Source(model, seed=2**64 - 1, init=init, **SOURCES[init])
+    source = tombola.Source(model, seed=2**64 - 1, init=kind.partition("-")[0], **SOURCES[kind])
     search_class, options = METHODS[method]
     search = search_class(source, density=0.4, **options)
     optimizer = torch.optim.SGD(search.parameters(), lr=0.5, momentum=0.9)
@@ -64,11 +66,11 @@ def make(init: str, method: str) -> tombola.Ticket:
 def main(folder: Path) -> None:
     """Add the files that are missing."""
     digests = json.loads((folder / "digests.json").read_text()) if (folder / "digests.json").exists() else {}
-    for init in DISTRIBUTIONS:
+    for kind in SOURCES:
         for method in METHODS:
-            name = f"{init}-{method}.tombola"
+            name = f"{kind}-{method}.tombola"
             if name not in digests:
-                ticket = make(init, method)
+                ticket = make(kind, method)
                 ticket.save(folder / name)
                 digests[name] = ticket.digest
     (folder / "digests.json").write_text(json.dumps(digests, indent=2, sort_keys=True) + "\n")
