@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tombola import ArgumentError, TicketError
-from tombola.architecture import model_of, numbers, whole_number, width_of
+from builders import LayerNormMLP
+from tombola import ArgumentError, Source, Ticket, TicketError
+from tombola.architecture import model_of, numbers, plain_model, whole_number, width_of
 
 
 def test_what_metadata_say() -> None:
@@ -33,3 +34,13 @@ def test_code_is_not_followed() -> None:
 def test_what_is_no_positive_whole_number(value: str) -> None:
     with pytest.raises(TicketError, match="metadata must give a .*number.* as 'classes', got "):
         whole_number({"classes": value}, "classes")
+
+
+def test_a_vast_model_is_refused_before_it_takes_memory() -> None:
+    source = Source(LayerNormMLP())
+    ticket = Ticket.from_mask(source, source.mask)
+    shapes = {"in_channels": 3, "classes": 10, "image_size": 32}
+    with pytest.raises(TicketError, match="for another architecture: the model's parameter 'conv1"):
+        plain_model(ticket, "conv6", width=1e5, **shapes)
+    with pytest.raises(ArgumentError, match="model 'conv6' cannot be built with width 1e.15"):
+        plain_model(ticket, "conv6", width=1e15, **shapes)
