@@ -11,6 +11,7 @@ import struct
 from bisect import bisect_right
 from collections.abc import Sequence
 from functools import cache
+from itertools import takewhile
 from pathlib import Path
 
 U32, U64 = 2**32 - 1, 2**64 - 1
@@ -155,3 +156,8 @@ def f32(value: float) -> float:
 @cache
 def quantiles() -> tuple[float, ...]:
     return struct.unpack(f"<{2**16}f", QUANTILES.read_bytes())
+
+
+def common(one: bytes, other: bytes) -> int:
+    """How many bytes two names share from their beginning."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))

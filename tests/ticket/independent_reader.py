@@ -1,8 +1,7 @@
 """A second reader of tickets, from docs/format.md alone: the standard library, and nothing of tombola's.
 
 It goes word by word, so it is for small tickets. What a writer MUST do is checked wherever reading meets
-it, so that this reader refuses what Tombola's refuses by encoding again. Sections named in comments are those
-of docs/format.md.
+it, so that this reader refuses what Tombola's refuses by encoding again. Sections are those of format.md.
 """
 
 from __future__ import annotations
@@ -13,13 +12,13 @@ import math
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import takewhile
 
 from independent_arithmetic import (
     Cursor,
     RangeDecoder,
     RefusedError,
     Stream,
+    common,
     f32,
     quantiles,
     require,
@@ -247,11 +246,6 @@ def read_random_entry(recipe: Cursor, name: bytes, shape: tuple[int, ...], flags
         require(count < math.prod(shape) and not flags & 64, "too many alive, or words and count of them")
     require(2.0**-31 <= fan_in <= 2.0**31 and 2.0**-31 <= density <= 1, "fan-in or density out of range")
     return Entry(name, RANDOM, shape, fan_in, density, alive, count)
-
-
-def common(one: bytes, other: bytes) -> int:
-    """How many bytes two names share from their beginning."""
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 
 def merged(entries: Iterable[Entry]) -> list[bytes]:
