@@ -29,6 +29,7 @@ def test_exported_names() -> None:
         "densities",
         "export",
         "models",
+        "sparse",
     ]
     assert set(tombola.__all__) <= set(dir(tombola))
 
@@ -45,7 +46,7 @@ def test_unknown_names_are_attribute_errors() -> None:
 
 
 @pytest.mark.parametrize(
-    "package", ["", ".source", ".search", ".ticket", ".models", ".data", ".report", ".export"]
+    "package", ["", ".source", ".search", ".ticket", ".models", ".data", ".report", ".export", ".sparse"]
 )
 def test_importing_a_package_imports_no_torch(package: str) -> None:
     code = f"import sys, tombola{package}; sys.exit('torch' in sys.modules)"

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tombola import data as data
     from tombola import export as export
     from tombola import models as models
+    from tombola import sparse as sparse
     from tombola.errors import ArgumentError as ArgumentError
     from tombola.errors import DataError as DataError
     from tombola.errors import RunError as RunError
@@ -46,6 +47,7 @@ __getattr__, __dir__, __all__ = attributes(
         "densities": "tombola.source.density",
         "export": "tombola.export",
         "models": "tombola.models",
+        "sparse": "tombola.sparse",
     },
     globals(),
 )

@@ -7,12 +7,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Iterator, Mapping
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
+import safetensors.numpy
+from safetensors import SafetensorError
 
 from tombola.errors import ArgumentError
+from tombola.files import write_atomically
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -72,6 +78,42 @@ class Mask(Mapping[str, BoolArray]):
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The shape of every tensor."""
         return {name: array.shape for name, array in self._arrays.items()}
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over names, shapes and bits, in alphabetical order of the names; 64 hex digits."""
+        whole = hashlib.sha256()
+        for name in sorted(self):
+            bits = np.packbits(self[name], bitorder="little").tobytes()
+            whole.update(f"{len(name.encode())} {name} {self[name].shape} ".encode() + bits)
+        return whole.hexdigest()
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a safetensors file of boolean tensors, which every framework reads.
+
+        Raises OSError with an old file left intact.
+        """
+        write_atomically(path, safetensors.numpy.save(dict(self._arrays)))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read what `save` wrote, in alphabetical order of the names.
+
+        Raises ArgumentError for a file that is no safetensors file of booleans, OSError when it cannot be
+        read.
+        """
+        with open(path, "rb") as file:  # noqa: PTH123 (any path-like)
+            data = file.read()
+        try:
+            arrays = safetensors.numpy.load(data)
+            for name, array in arrays.items():
+                if array.dtype != np.bool_:
+                    raise ValueError(f"tensor {name!r} holds {array.dtype}, expected booleans")
+            if not arrays:
+                raise ValueError("it holds no tensors")
+        except (SafetensorError, KeyError, ValueError, TypeError, OverflowError) as error:
+            raise ArgumentError(f"{os.fspath(path)} is no mask file: {error}") from None
+        return cls(dict(sorted(arrays.items())))
 
 
 def top_k(scores: npt.NDArray[np.floating], keep: int) -> BoolArray:

@@ -32,6 +32,7 @@ from tombola.source.init import kaiming_uniform, uniform
 from tombola.source.network import Source
 from tombola.source.plan import Layer
 from tombola.source.recipe import RandomTensor
+from tombola.source.settings import check_state
 from tombola.ticket.ticket import Ticket
 
 SCORE_INITS = ("fan_in", "kaiming_uniform")
@@ -180,27 +181,16 @@ class Search:
 
         Raises ArgumentError naming what differs or is missing; nothing is changed then.
         """
-        self._check_state(state)
+        buffers = self.source.buffers
+        names = {"scores": self.scores, "generations": (), "buffers": buffers.state()}
+        check_state(state, "search", self.settings, names)
         self.source.restore(state["generations"])
-        self.source.buffers.load_state(state["buffers"])
+        buffers.load_state(state["buffers"])
         for name, scores in self.scores.items():
             scores.copy_(state["scores"][name])
         self.steps = int(state["steps"])
         self._follow_schedule()
         self.select()
-
-    def _check_state(self, state: Mapping[str, Any]) -> None:
-        for key in ("settings", "steps", "scores", "generations", "buffers"):
-            if key not in state:
-                raise ArgumentError(f"not the state of a search: it holds no {key!r}")
-        for key, mine in self.settings.items():
-            theirs = state["settings"].get(key)
-            if theirs != mine:
-                raise ArgumentError(f"the saved search has {_difference(key, theirs, mine)}")
-        for what, names in (("scores", self.scores), ("buffers", self.source.buffers.state())):
-            for name in names:
-                if name not in state[what]:
-                    raise ArgumentError(f"the saved search has no {what} for {name!r}")
 
     def _place_scores(self, layers: list[Layer], absolute: bool, score_init: str) -> dict[str, Scored]:
         names = [tensor.name for layer in layers for tensor in layer.tensors]
@@ -252,12 +242,3 @@ def _plain(density: LayerDensity | DensitySchedule) -> Any:
     if callable(density):
         return repr(density) if is_dataclass(density) else getattr(density, "__qualname__", "a schedule")
     return dict(density) if isinstance(density, Mapping) else float(density)
-
-
-def _difference(key: str, theirs: Any, mine: Any) -> str:
-    """What differs, down to the first entry of a mapping."""
-    if isinstance(theirs, Mapping) and isinstance(mine, Mapping):
-        names = [name for name in {**mine, **theirs} if theirs.get(name) != mine.get(name)]
-        if names:
-            return _difference(f"{key} of {names[0]!r}", theirs.get(names[0]), mine.get(names[0]))
-    return f"{key} = {theirs!r}, this one has {mine!r}"

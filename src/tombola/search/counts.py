@@ -16,7 +16,9 @@ DensitySchedule = Callable[[int], LayerDensity]
 """Steps so far -> the density to keep."""
 
 
-def kept_counts(source: Source, density: LayerDensity, rule: AnyRule | None = None) -> dict[str, int]:
+def kept_counts(
+    source: Source, density: LayerDensity, rule: AnyRule | None = None, *, at_least: int = 1
+) -> dict[str, int]:
     """{layer name: k_l} for a ticket of `density`, the fraction kept of *all* weights.
 
     One number thins an Erdős–Rényi source evenly: k_l = round(density / p · alive_l); in a dense
@@ -24,9 +26,9 @@ def kept_counts(source: Source, density: LayerDensity, rule: AnyRule | None = No
     mapping gives each searched layer its own: k_l = round(density_l · m_l). Layers that take no part
     keep every weight.
 
-    Raises ArgumentError for a density out of range or above the source's, for one that keeps no
-    weight in a layer or more than are alive, and for a mapping that does not name exactly the searched
-    layers.
+    Raises ArgumentError for a density out of range or above the source's, for one that keeps fewer than
+    `at_least` weights in a layer or more than are alive, and for a mapping that does not name exactly the
+    searched layers.
     """
     searched = [layer for layer in source.layers if layer.searched]
     if rule is not None:
@@ -34,22 +36,24 @@ def kept_counts(source: Source, density: LayerDensity, rule: AnyRule | None = No
             raise ArgumentError("give a density for each layer, or one and a rule, not both")
         density = densities({layer.name: layer.tensors[0].shape for layer in searched}, density, rule)
     if isinstance(density, Mapping):
-        return {layer.name: _explicit(source, layer, density) for layer in _matching(searched, density)}
+        named = _matching(searched, density)
+        return {layer.name: _explicit(source, layer, density, at_least) for layer in named}
     check_density(density)
     if density > source.density * (1 + 1e-12):  # which may be a sum's, and rounded
         raise ArgumentError(
             f"ticket density {density:g} is above the source's density {source.density:g}: "
             "a ticket keeps a part of its source"
         )
-    return {layer.name: _thinned(source, layer, density) for layer in searched}
+    return {layer.name: _thinned(source, layer, density, at_least) for layer in searched}
 
 
-def _thinned(source: Source, layer: Layer, density: float) -> int:
+def _thinned(source: Source, layer: Layer, density: float, at_least: int) -> int:
     alive = _alive(source, layer)
-    return _at_least_one(min(alive, round(density / source.density * alive)), layer, density, alive)
+    keep = min(alive, round(density / source.density * alive))
+    return _check_kept(keep, at_least, layer, density, alive)
 
 
-def _explicit(source: Source, layer: Layer, densities: Mapping[str, float]) -> int:
+def _explicit(source: Source, layer: Layer, densities: Mapping[str, float], at_least: int) -> int:
     density = check_density(densities[layer.name], f"density of {layer.name!r}")
     alive, keep = _alive(source, layer), round(density * layer.size)
     if keep > alive:
@@ -57,7 +61,7 @@ def _explicit(source: Source, layer: Layer, densities: Mapping[str, float]) -> i
             f"layer {layer.name!r}: density {density:g} asks for {keep} weights, but only {alive} of "
             f"{layer.size} are alive in the source"
         )
-    return _at_least_one(keep, layer, density, alive)
+    return _check_kept(keep, at_least, layer, density, alive)
 
 
 def _matching(searched: list[Layer], densities: Mapping[str, float]) -> list[Layer]:
@@ -74,8 +78,8 @@ def _alive(source: Source, layer: Layer) -> int:
     return sum(int(np.count_nonzero(source.mask[tensor.name])) for tensor in layer.tensors)
 
 
-def _at_least_one(keep: int, layer: Layer, density: float, alive: int) -> int:
-    if keep < 1:
+def _check_kept(keep: int, at_least: int, layer: Layer, density: float, alive: int) -> int:
+    if keep < at_least:
         raise ArgumentError(
             f"layer {layer.name!r}: density {density:g} keeps none of its {layer.size} weights "
             f"({alive} alive)"

@@ -44,6 +44,28 @@ class Geometric:
 
 
 @dataclass(frozen=True)
+class Cubic:
+    """A density that falls from `start`, at step `begin`, to `final`, at step `end`, along a cubic: fast at
+    first, when there is most to spare (Zhu and Gupta 2018, equation 1).
+
+    >>> [Cubic(start=1.0, final=0.5, begin=0, end=2)(step) for step in (0, 1, 2)]
+    [1.0, 0.5625, 0.5]
+    """
+
+    start: float
+    final: float
+    begin: int
+    end: int
+
+    def __call__(self, step: int) -> float:
+        """The density after `step` updates."""
+        if step >= self.end:
+            return self.final
+        left = 1.0 - max(0, step - self.begin) / (self.end - self.begin)
+        return self.final + (self.start - self.final) * left**3
+
+
+@dataclass(frozen=True)
 class Cosine:
     """A learning rate that rises linearly to `peak` over `warmup` steps, then falls to 0 along half a
     cosine over the rest of `steps` (paper A's schedule; Loshchilov and Hutter 2017).

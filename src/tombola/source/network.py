@@ -6,9 +6,11 @@ The only toucher of modules: everything else speaks to a model through a Source.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -18,7 +20,7 @@ from tombola.rng import Stream, check_seed
 from tombola.source.buffers import Buffers
 from tombola.source.density import AnyRule, rule_name
 from tombola.source.init import DISTRIBUTIONS, FloatArray
-from tombola.source.plan import Include, Layer, make_plan
+from tombola.source.plan import Include, Layer, make_plan, plan_within
 from tombola.source.recipe import Generations, RandomTensor, Recipe, Shape, check_generations
 from tombola.source.slot import Slot
 from tombola.source.summary import LayerSummary, summarise_layer
@@ -82,11 +84,15 @@ class Source:
         fan_in: Mapping[str, float] | None = None,
         fixed: Mapping[str, float] | None = None,
         exact: bool = False,
+        mask: Mapping[str, npt.ArrayLike] | None = None,
     ) -> None:
         check_plain(model)
         check_seed(seed)
         if init not in DISTRIBUTIONS:
             raise unknown("init", init, DISTRIBUTIONS)
+        if mask is not None and (density != 1.0 or rule != "uniform" or exact):
+            raise ArgumentError("give a mask, or a density with its rule and exact, not both")
+        given = mask if mask is None or isinstance(mask, Mask) else Mask(mask)
         parameters = find_parameters(model)
         plan = make_plan(
             parameters,
@@ -99,6 +105,8 @@ class Source:
             fan_in=fan_in or {},
             fixed=fixed or {},
         )
+        if given is not None:
+            plan = plan_within(plan, given)
         order = {found.name: position for position, found in enumerate(parameters)}
         drawn = (tensor for layer in plan.layers for tensor in layer.tensors)
         tensors = tuple(sorted(drawn, key=lambda tensor: order[tensor.name]))
@@ -107,7 +115,12 @@ class Source:
         self.densities: dict[str, float] = plan.densities
         self.layers: tuple[Layer, ...] = plan.layers
         self.recipe = Recipe(int(seed), init, tensors, plan.fixed)
-        self.mask: Mask = self.recipe.mask()
+        self._given = given is not None
+        self.mask: Mask = (
+            self.recipe.mask()
+            if given is None
+            else Mask({tensor.name: given[tensor.name] for tensor in tensors})
+        )
         self._found = {found.name: found for found in parameters}
         self._requires_grad = {found.name: found.parameter.requires_grad for found in parameters}
         self._slots = {tensor.name: self._make_slot(tensor) for tensor in tensors}
@@ -121,6 +134,7 @@ class Source:
             "rule": rule_name(rule),
             "layer densities": plan.densities,
             "exact": exact,
+            "mask": None if given is None else self.mask.digest,
             "bias": bias,
             "fan density": dict(fan_density) if isinstance(fan_density, Mapping) else fan_density,
             "fixed": dict(fixed or {}),
@@ -179,7 +193,7 @@ class Source:
 
     def summary(self) -> list[LayerSummary]:
         """What each layer came out as: densities asked for, expected and drawn, and dead neurons."""
-        return [
+        layers = [
             summarise_layer(
                 layer,
                 self.densities.get(layer.name, 1.0),
@@ -188,6 +202,20 @@ class Source:
             )
             for layer in self.layers
         ]
+        return [replace(layer, expected=layer.drawn) for layer in layers] if self._given else layers
+
+    def train_weights(self) -> dict[str, nn.Parameter]:
+        """Let the weights be trained, and every other parameter that could be before the source was
+        attached: those parameters by name, in the model's order (see `tombola.sparse`).
+
+        From now on the model holds other weights than the seed's, so no search can give a ticket.
+        Raises ArgumentError once detached.
+        """
+        self.check_attached("train the weights")
+        trained = {name: self.parameter(name) for name in self._found if self._requires_grad[name]}
+        for parameter in trained.values():
+            parameter.requires_grad_(True)
+        return trained
 
     def slot(self, name: str) -> Slot:
         """The slot of a random tensor, where a method puts its module (see `tombola.Search`)."""
@@ -287,7 +315,7 @@ class Source:
             attach_slot(self._found[name], slot)
 
     def _make_slot(self, tensor: RandomTensor) -> Slot:
-        if tensor.is_dense:
+        if tensor.is_dense and not self._given:
             return Slot(None)
         alive = torch.from_numpy(self.mask[tensor.name].copy())
         return Slot(alive.to(self.parameter(tensor.name).device))

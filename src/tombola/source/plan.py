@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 import numpy as np
 
 from tombola.errors import ArgumentError
+from tombola.mask import Mask
 from tombola.rng import threshold
 from tombola.source.density import AnyRule, check_density, densities, overall
 from tombola.source.recipe import MAX_FAN_IN, MIN_FAN_DENSITY, MIN_FAN_IN, FixedTensor, RandomTensor
@@ -89,6 +90,32 @@ def make_plan(
     # A rule of one's own may spread another density than the one asked for.
     expected = float(density) if isinstance(rule, str) or not full else overall(full, spread)
     return Plan(settled, tuple(constants), spread, expected)
+
+
+def plan_within(plan: Plan, mask: Mask) -> Plan:
+    """`plan` for a source whose edges are those of `mask`: its densities are what the mask has.
+
+    Raises ArgumentError where names or shapes differ, a layer that takes no part is not kept whole, or
+    nothing is kept at all.
+    """
+    shapes = {tensor.name: tensor.shape for layer in plan.layers for tensor in layer.tensors}
+    for name in [*mask, *shapes]:
+        if name not in shapes:
+            raise ArgumentError(f"mask names {name!r}, but the random tensors are: {', '.join(shapes)}")
+        if name not in mask:
+            raise ArgumentError(f"mask names no tensor {name!r}: expected one for each random tensor")
+        if mask[name].shape != shapes[name]:
+            raise ArgumentError(f"mask {name!r}: expected shape {shapes[name]}, got {mask[name].shape}")
+    kept = {layer.name: sum(int(mask[t.name].sum()) for t in layer.tensors) for layer in plan.layers}
+    for layer in plan.layers:
+        if not layer.searched and kept[layer.name] < layer.size:
+            raise ArgumentError(f"mask {layer.name!r}: the layer takes no part, so it must be kept whole")
+    searched = [layer for layer in plan.layers if layer.searched]
+    total = sum(kept[layer.name] for layer in searched)
+    if total == 0:
+        raise ArgumentError("the mask keeps no weight at all")
+    densities_drawn = {layer.name: kept[layer.name] / max(1, layer.size) for layer in searched}
+    return replace(plan, densities=densities_drawn, density=total / sum(layer.size for layer in searched))
 
 
 def _sort(

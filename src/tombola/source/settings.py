@@ -1,0 +1,39 @@
+"""Whether a saved state belongs to what it is loaded into: the settings that decide both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from tombola.errors import ArgumentError
+
+
+def check_state(
+    state: Mapping[str, Any],
+    what: str,
+    settings: Mapping[str, Any],
+    tensors: Mapping[str, Iterable[str]],
+) -> None:
+    """Raise ArgumentError unless `state` is one of a `what` with these settings, and holds under each key
+    of `tensors` the names given for it.
+    """
+    for key in ("settings", "steps", *tensors):
+        if key not in state:
+            raise ArgumentError(f"not the state of a {what}: it holds no {key!r}")
+    for key, mine in settings.items():
+        theirs = state["settings"].get(key)
+        if theirs != mine:
+            raise ArgumentError(f"the saved {what} has {_difference(key, theirs, mine)}")
+    for key, names in tensors.items():
+        for name in names:
+            if name not in state[key]:
+                raise ArgumentError(f"the saved {what} has no {key} for {name!r}")
+
+
+def _difference(key: str, theirs: Any, mine: Any) -> str:
+    """What differs, down to the first entry of a mapping."""
+    if isinstance(theirs, Mapping) and isinstance(mine, Mapping):
+        names = [name for name in {**mine, **theirs} if theirs.get(name) != mine.get(name)]
+        if names:
+            return _difference(f"{key} of {names[0]!r}", theirs.get(names[0]), mine.get(names[0]))
+    return f"{key} = {theirs!r}, this one has {mine!r}"

@@ -1,0 +1,89 @@
+"""RigL: dynamic sparse training that grows where the gradient is greatest.
+
+Evci et al., "Rigging the lottery: making all tickets winners", ICML 2020, section 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from tombola.errors import ArgumentError
+from tombola.search.counts import LayerDensity
+from tombola.source.density import AnyRule
+from tombola.source.network import Source
+from tombola.sparse.options import check_steps
+from tombola.sparse.regrowth import Regrowth
+
+
+class RigL(Regrowth):
+    """Drops the weights of least magnitude, grows those of greatest |∂L/∂(W ⊙ M)|.
+
+    Parameters
+    ----------
+    source : the network to train, attached.
+    density : fraction kept of all weights, or {layer name: fraction}.
+    fraction : of the kept weights, dropped at the first update (α = 0.3).
+    period : optimiser steps between updates (ΔT = 100).
+    end : steps until the fraction has fallen to 0 along half a cosine, and updates end (T_end = 25,000, three
+        quarters of the paper's training: give three quarters of yours). None: no decay and no end.
+    accumulate : over how many steps before an update the gradient is summed, at most `period`.
+    rule : layerwise rule of the density, as in `densities` (the paper: erk); None thins the source evenly.
+
+    The paper updates the mask in the place of the weights every `period` steps; here the weights have been
+    updated by then, and the gradient is that of the steps before.
+    Raises ArgumentError for an option out of range.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        density: LayerDensity,
+        fraction: float = 0.3,
+        period: int = 100,
+        end: int | None = 25_000,
+        *,
+        accumulate: int = 1,
+        rule: AnyRule | None = None,
+    ) -> None:
+        self.accumulate = check_steps("accumulate", accumulate)
+        if self.accumulate > check_steps("period", period):
+            raise ArgumentError(f"accumulate must be at most the period, {period}, got {accumulate}")
+        super().__init__(source, density, fraction, period, end, rule)
+        self.settings["accumulate"] = self.accumulate
+        self._probe()
+
+    def growth_ranks(self, name: str) -> torch.Tensor:
+        """The magnitude of the gradient, kept and pruned weights alike."""
+        return self.masked[name].gradient().abs()
+
+    def after_step(self) -> None:
+        """Update the masks when a period is full; then see to it that the next gradients are summed."""
+        super().after_step()
+        self._probe()
+
+    def own_state(self) -> dict[str, Any]:
+        """The gradients summed so far."""
+        return {name: m.gradient().clone() for name, m in self.masked.items() if m.probe is not None}
+
+    def load_own_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from `own_state()`."""
+        for name, masked in self.masked.items():
+            masked.stop_probe()
+            if name in state:
+                masked.start_probe()
+                assert masked.probe is not None
+                masked.probe.grad = state[name].to(masked.mask.device).clone()
+
+    def _probe(self) -> None:
+        """Sum the gradients of the last `accumulate` steps before an update, and of no others."""
+        since = self.steps % self.period
+        update = self.steps - since + self.period
+        wanted = since >= self.period - self.accumulate and self._updates_at(update)
+        for masked in self.masked.values():
+            if not wanted:
+                masked.stop_probe()
+            elif masked.probe is None or since == 0:
+                masked.start_probe()
