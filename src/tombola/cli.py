@@ -30,8 +30,10 @@ from tombola.cli_output import (
 )
 from tombola.cli_status import FAILED, FAULT, UNEXPECTED, explain
 from tombola.errors import ArgumentError, TicketError, missing_extra
-from tombola.experiments.config import Device, Precision, RunConfig, SearchConfig, TrainConfig
+from tombola.experiments.config import Device, Precision, RunConfig
 from tombola.experiments.repeat import read_config
+from tombola.experiments.search_config import SearchConfig
+from tombola.experiments.train_config import TrainConfig
 from tombola.export.formats import Format
 from tombola.ticket import Ticket
 from tombola.ticket.format import MAX_WEIGHTS
@@ -53,7 +55,7 @@ def search(run: SearchConfig, config: Path | None = None, json: Json = False) ->
 
 
 def train(run: TrainConfig, config: Path | None = None, json: Json = False) -> int:
-    """Train the weights of the same network in the ordinary way: the baseline.
+    """Train the weights of the same network in the ordinary way, the baseline, or under a mask (--method).
 
     Args:
         run: The run.

@@ -10,7 +10,9 @@ import pytest
 
 from commands import python
 from tombola.errors import ArgumentError
-from tombola.experiments.config import RunConfig, SearchConfig, TrainConfig
+from tombola.experiments.config import RunConfig
+from tombola.experiments.search_config import SearchConfig
+from tombola.experiments.train_config import TrainConfig
 
 FOLDER = Path("run")
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from tombola.errors import RunError
-from tombola.experiments.config import SearchConfig
 from tombola.experiments.folder import RunFolder
+from tombola.experiments.search_config import SearchConfig
 
 
 @pytest.fixture

@@ -14,8 +14,9 @@ from torch import nn
 from commands import TINY, finished, tombola
 from tombola import EdgePopup, IteRand, Source, Ticket, models
 from tombola.errors import ArgumentError
-from tombola.experiments.config import SearchConfig, TrainConfig
 from tombola.experiments.learner import DenseLearner, SearchLearner
+from tombola.experiments.search_config import SearchConfig
+from tombola.experiments.train_config import TrainConfig
 
 
 def network() -> nn.Module:

@@ -10,8 +10,9 @@ import pytest
 from builders import LayerNormMLP
 from commands import copy_of_finished, finished, refusal, tombola
 from tombola import ArgumentError, RunError, Source, Ticket
-from tombola.experiments.config import SearchConfig, TrainConfig
 from tombola.experiments.repeat import read_config
+from tombola.experiments.search_config import SearchConfig
+from tombola.experiments.train_config import TrainConfig
 
 
 def with_metadata(folder: Path, metadata: dict[str, str]) -> Path:

@@ -22,7 +22,7 @@ from commands import (
     ticket_of,
     tombola,
 )
-from tombola.experiments.config import SearchConfig
+from tombola.experiments.search_config import SearchConfig
 
 FILES = {"config.toml", "metrics.jsonl", "result.json", "examples.npz", ".lock"}
 CHECKPOINTS = {"checkpoint/latest.pt", "checkpoint/previous.pt"}

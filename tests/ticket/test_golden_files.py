@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tombola.experiments.config import METHODS
+from tombola.experiments.search_config import METHODS
 from tombola.source.init import DISTRIBUTIONS
 from tombola.ticket import Ticket
 from tombola.ticket.format import read, write

@@ -1,5 +1,7 @@
 """The configuration of a run, declared once: flags, help and files follow from these dataclasses.
 
+What every run has is here; `search_config.py` and `train_config.py` add what these two have.
+
 No torch here, so that `tombola --help` need not wait for it.
 """
 
@@ -20,7 +22,6 @@ _WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: 
 
 Precision = Literal["auto", "float32", "bfloat16"]
 Device = Literal["auto", "cpu", "cuda"]
-METHODS = ("iterand", "edge-popup")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,14 +74,14 @@ class RunConfig:
 
     def check(self) -> None:
         """Raise ArgumentError for a value that no run can have."""
-        _at_least("epochs", self.epochs, 1)
-        _at_least("batch_size", self.batch_size, 1)
-        _at_least("warmup", self.warmup, 0)
+        at_least("epochs", self.epochs, 1)
+        at_least("batch_size", self.batch_size, 1)
+        at_least("warmup", self.warmup, 0)
         if not 0 <= self.momentum < 1:
             raise ArgumentError(f"momentum must be in [0, 1), got {self.momentum!r}")
-        _at_least("weight_decay", self.weight_decay, 0)
+        at_least("weight_decay", self.weight_decay, 0)
         if self.threads is not None:
-            _at_least("threads", self.threads, 1)
+            at_least("threads", self.threads, 1)
         if not 0 < self.lr < float("inf"):
             raise ArgumentError(f"lr must be a finite number greater than 0, got {self.lr!r}")
         if self.warmup > self.epochs:
@@ -103,7 +104,8 @@ class RunConfig:
         import tomli_w
 
         settings = {name: NONE if value is None else value for name, value in self.settings().items()}
-        values = {"command": self.command, **settings}
+        paths = {name: str(value) for name, value in settings.items() if isinstance(value, Path)}
+        values = {"command": self.command, **settings, **paths}
         if self.data_dir is not None:
             values["data_dir"] = str(self.data_dir.absolute())
         return tomli_w.dumps(values)
@@ -159,81 +161,8 @@ class RunConfig:
         return replace(self, **given, data_dir=self.data_dir or recorded.data_dir)
 
 
-@dataclass(frozen=True, kw_only=True)
-class SearchConfig(RunConfig):
-    """A search for a strong ticket. The defaults suit the handwritten digits."""
-
-    command: ClassVar[str] = "search"
-    method: str = "iterand"
-    """Search method: iterand or edge-popup."""
-    density: float = 0.5
-    """Fraction of all weights that the ticket keeps."""
-    source_density: float = 1.0
-    """Density of the Erdős–Rényi source network searched in; 1 is a dense one."""
-    rule: str = "uniform"
-    """Layerwise rule of the source's density: uniform, erk, pyramidal or balanced."""
-    exact: bool = False
-    """Give each tensor of the source exactly its number of edges, rather than draw each by itself."""
-    dense_first: bool = False
-    """Keep the source's first layer dense; the rule spreads what is left over the others."""
-    dense_last: bool = False
-    """Keep the source's last layer dense."""
-    dense_depthwise: bool = False
-    """Keep the source's depthwise convolutions dense."""
-    ticket_rule: str | None = None
-    """Layerwise rule of the ticket's density; None: the source is thinned evenly."""
-    anneal: int = 0
-    """Reach the ticket's density from the source's by so many equal factors; 0: at once."""
-    anneal_epochs: float | None = None
-    """Epochs until annealing has reached the ticket's density; None: half of them all."""
-    period: int | None = 30
-    """IteRand: steps between redraws of the pruned weights; None: never. The paper has 300 on CIFAR-10 and
-    1000 on ImageNet."""
-    rate: float = 0.1
-    """IteRand: probability with which each pruned weight is redrawn."""
-    scope: Literal["layer", "global"] = "layer"
-    """One threshold for each layer, or one for the whole network."""
-    absolute: bool = False
-    """Rank the weights by |score|."""
-    score_init: Literal["fan_in", "kaiming_uniform"] = "fan_in"
-    """Scores start in U(-b, b) with b = 1/sqrt(fan-in), or b = sqrt(6/fan-in) as in the IteRand paper."""
-    bias: bool = False
-    """Random, prunable biases instead of none."""
-    fan_scaling: bool = False
-    """Scale the weights by 1/sqrt(density), so that the ticket keeps the variance of its signal."""
-
-    def check(self) -> None:
-        """Raise ArgumentError for a value that no search can have."""
-        super().check()
-        if self.method not in METHODS:
-            raise unknown("method", self.method, METHODS)
-        if self.period is not None:
-            _at_least("period", self.period, 1)
-        if not 0 <= self.rate <= 1:
-            raise ArgumentError(f"rate is the probability of a redraw, in [0, 1], got {self.rate!r}")
-        _at_least("anneal", self.anneal, 0)
-        if self.anneal_epochs is not None and not 0 < self.anneal_epochs <= self.epochs:
-            raise ArgumentError(
-                f"anneal_epochs must be in (0, {self.epochs}], the run's epochs, got {self.anneal_epochs!r}"
-            )
-        if self.anneal_epochs is not None and self.anneal == 0:
-            raise ArgumentError(
-                "anneal_epochs says how long to anneal: give anneal, the number of levels, too"
-            )
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainConfig(RunConfig):
-    """Ordinary training of the weights of the same network: the baseline."""
-
-    command: ClassVar[str] = "train"
-    lr: float = 0.01
-    """Peak learning rate; it falls to 0 along a cosine."""
-    init: str = "kaiming_uniform"
-    """Distribution of the weights before training."""
-
-
-def _at_least(name: str, value: float, least: float) -> None:
+def at_least(name: str, value: float, least: float) -> None:
+    """Raise ArgumentError unless `value` is a finite number of at least `least`."""
     if not least <= value < float("inf"):
         raise ArgumentError(f"{name} must be at least {least} and finite, got {value!r}")
 

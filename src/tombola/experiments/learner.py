@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import partial
 from typing import Any, Protocol
 
 from torch import nn
 
 from tombola.errors import unknown
-from tombola.experiments.config import METHODS, RunConfig, SearchConfig
+from tombola.experiments.config import RunConfig
+from tombola.experiments.search_config import METHODS, SearchConfig
+from tombola.experiments.sources import make_source
 from tombola.search.base import Search
 from tombola.search.edge_popup import EdgePopup
 from tombola.search.iterand import IteRand
 from tombola.search.schedule import Geometric
-from tombola.source.density import AnyRule, densities
 from tombola.source.network import Source
 
 
@@ -25,6 +25,16 @@ class Learner(Protocol):
 
     def parameters(self) -> Iterable[nn.Parameter]:
         """What the optimiser trains."""
+        ...
+
+    def plan(self, epochs: int) -> list[int]:
+        """The epoch of the learning rate's schedule for each epoch of a run that is to have `epochs`: a
+        round begins wherever it goes back.
+        """
+        ...
+
+    def next_round(self) -> None:
+        """To be called between two rounds."""
         ...
 
     @property
@@ -51,22 +61,21 @@ class SearchLearner:
     def __init__(self, model: nn.Module, config: SearchConfig, steps: int = 1) -> None:
         self.model = model
         self._density = config.density
-        source = Source(
-            model,
-            seed=config.seed,
-            init=config.init,
-            density=config.source_density,
-            rule=_source_rule(config),
-            bias=config.bias,
-            fan_density=config.density if config.fan_scaling else None,
-            exact=config.exact,
-        )
+        fan_density = config.density if config.fan_scaling else None
+        source = make_source(model, config, bias=config.bias, fan_density=fan_density)
         self.search = make_search(source, config, steps)
 
     @property
     def settled(self) -> bool:
         """Whether the ticket has the density that the run is to end with."""
         return self.search.density == self._density
+
+    def plan(self, epochs: int) -> list[int]:
+        """One round."""
+        return list(range(epochs))
+
+    def next_round(self) -> None:
+        """Never: there is one round."""
 
     def parameters(self) -> Iterable[nn.Parameter]:
         """The scores."""
@@ -101,6 +110,13 @@ class DenseLearner:
     def settled(self) -> bool:
         """Always."""
         return True
+
+    def plan(self, epochs: int) -> list[int]:
+        """One round."""
+        return list(range(epochs))
+
+    def next_round(self) -> None:
+        """Never: there is one round."""
 
     def parameters(self) -> Iterable[nn.Parameter]:
         """Every parameter that the model trains."""
@@ -142,8 +158,3 @@ def _annealed(source: Source, config: SearchConfig, steps: int) -> float | Geome
         return config.density
     epochs = config.anneal_epochs if config.anneal_epochs is not None else config.epochs / 2
     return Geometric(source.density, config.density, max(1, round(epochs * steps)), config.anneal)
-
-
-def _source_rule(config: SearchConfig) -> AnyRule:
-    whole = {name: getattr(config, name) for name in ("dense_first", "dense_last", "dense_depthwise")}
-    return partial(densities, rule=config.rule, **whole) if any(whole.values()) else config.rule

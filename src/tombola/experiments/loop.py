@@ -55,6 +55,7 @@ class Loop:
         )
         steps = len(self.batches)
         self.schedule = Cosine(config.lr, config.epochs * steps, round(config.warmup * steps))
+        self.plan = learner.plan(config.epochs)
         self.epoch = self.step = self.seen = 0
         self.history: list[dict[str, Any]] = []
         self.best: dict[str, Any] = {}
@@ -70,10 +71,10 @@ class Loop:
         Raises RunError when the loss, or what is trained, is no longer a number: the last good
         checkpoint is then kept. Raises Interrupted on a signal, after a checkpoint.
         """
-        total = self.config.epochs * len(self.batches)
+        total = len(self.plan) * len(self.batches)
         done = self.epoch * len(self.batches) + self.step
-        with Display(self.config.epochs, total, done) as display:
-            while self.epoch < self.config.epochs:
+        with Display(len(self.plan), total, done) as display:
+            while self.epoch < len(self.plan):
                 self._run_epoch(interrupt, display)
 
     def seconds(self) -> float:
@@ -125,7 +126,7 @@ class Loop:
                 self._stop(interrupt.status)
         self._check_losses(self.step)
         self._end_epoch(display, (self.seen - first) / (time.monotonic() - began))
-        if interrupt.status is not None and self.epoch < self.config.epochs:
+        if interrupt.status is not None and self.epoch < len(self.plan):
             self._stop(interrupt.status)
 
     def _train_step(self, x: torch.Tensor, y: torch.Tensor) -> None:
@@ -151,9 +152,11 @@ class Loop:
         self.history.append(row)
         self.epoch, self.step, self.seen = self.epoch + 1, 0, 0
         self._right.zero_()
+        if self.epoch < len(self.plan) and self.plan[self.epoch] <= self.plan[self.epoch - 1]:
+            self.learner.next_round()
         self.folder.save_checkpoint(self.state_dict())
         self.folder.write_metrics(self.history)
-        left = self.seconds() / self.epoch * (self.config.epochs - self.epoch)
+        left = self.seconds() / self.epoch * (len(self.plan) - self.epoch)
         display.epoch(row, left)
 
     def _measure(self, rate: float) -> dict[str, Any]:
@@ -180,7 +183,7 @@ class Loop:
 
     def _set_rate(self) -> None:
         for group in self.optimizer.param_groups:
-            group["lr"] = self.schedule(self.epoch * len(self.batches) + self.step)
+            group["lr"] = self.schedule(self.plan[self.epoch] * len(self.batches) + self.step)
 
     def _looks(self) -> bool:
         return self.machine.device == "cpu" or self.step % _LOOK_EVERY == 0

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from tombola.errors import ArgumentError, unknown
-from tombola.experiments.config import NONE, RunConfig, SearchConfig
+from tombola.experiments.config import NONE, RunConfig
+from tombola.experiments.search_config import SearchConfig
 from tombola.ticket import Ticket
 
 # After the 8 bytes with its length every ticket's header begins so (docs/format.md).
@@ -22,7 +23,7 @@ def read_config(kind: type[Config], path: Path) -> Config:
     Raises what `from_toml` and `Ticket.load` raise; ArgumentError for a ticket that names no settings,
     that names other options than these, or whose model is code to import or data a folder.
     """
-    if not _is_ticket(path):
+    if not is_ticket(path):
         return kind.from_toml(path)
     try:
         settings = json.loads(Ticket.load(path).metadata["settings"])
@@ -39,10 +40,16 @@ def read_config(kind: type[Config], path: Path) -> Config:
         raise ArgumentError(
             f"{path} names a folder of data, {values['data']!r:.80}: give its options one by one"
         )
+    if "source_mask" in values and values["source_mask"] != NONE:
+        raise ArgumentError(
+            f"{path} was found in a source of a mask of its own ({values['source_mask']!r:.80}): give its "
+            "options one by one, and the mask as --source-mask"
+        )
     return kind.from_values({"command": "search", **values}, path)
 
 
-def _is_ticket(path: Path) -> bool:
+def is_ticket(path: Path) -> bool:
+    """Whether the file begins as a ticket does."""
     try:
         with path.open("rb") as file:
             return file.read(8 + len(_BEGINNING))[8:] == _BEGINNING

@@ -13,6 +13,8 @@ from tombola._version import __version__
 from tombola.experiments.evaluation import Score, evaluate
 from tombola.experiments.learner import DenseLearner, SearchLearner
 from tombola.experiments.loop import Loop
+from tombola.experiments.sparse_learner import SparseLearner
+from tombola.experiments.train_config import TrainConfig
 from tombola.files import write_atomically
 from tombola.rng import Stream
 
@@ -29,7 +31,12 @@ def finish(loop: Loop) -> dict[str, Any]:
         "validation_accuracy": best["validation_accuracy"],
         "best_epoch": loop.best["epoch"],
     }
-    result |= _save_ticket(loop, result) if isinstance(loop.learner, SearchLearner) else _save_weights(loop)
+    if isinstance(loop.learner, SearchLearner):
+        result |= _save_ticket(loop, loop.learner, result)
+    elif isinstance(loop.learner, SparseLearner):
+        result |= _save_sparse(loop, loop.learner)
+    else:
+        result |= _save_weights(loop)
     result |= {
         "seconds": loop.seconds(),
         "epochs": loop.config.epochs,
@@ -46,9 +53,8 @@ def finish(loop: Loop) -> dict[str, Any]:
     return result
 
 
-def _save_ticket(loop: Loop, result: dict[str, Any]) -> dict[str, Any]:
-    assert isinstance(loop.learner, SearchLearner)
-    ticket = loop.learner.search.ticket(_metadata(loop, result))
+def _save_ticket(loop: Loop, learner: SearchLearner, result: dict[str, Any]) -> dict[str, Any]:
+    ticket = learner.search.ticket(_metadata(loop, learner, result))
     ticket.save(loop.folder.path / "ticket.tombola")
     return {
         "method": loop.config.settings()["method"],
@@ -57,6 +63,25 @@ def _save_ticket(loop: Loop, result: dict[str, Any]) -> dict[str, Any]:
         "ticket_bytes": ticket.nbytes,
         "bits_per_weight": ticket.bits_per_weight,
         "digest": ticket.digest,
+    }
+
+
+def _save_sparse(loop: Loop, learner: SparseLearner) -> dict[str, Any]:
+    assert isinstance(loop.config, TrainConfig)
+    training, mask = learner.training, learner.training.mask
+    size = training.save(loop.folder.path / "model.safetensors", loop.config.layout)
+    mask.save(loop.folder.path / "mask.safetensors")
+    checks = [name for name in ("reinit", "shuffle") if getattr(loop.config, name)]
+    return {
+        "method": loop.config.method,
+        "density": mask.density,
+        "source_density": training.source.density,
+        "weights": mask.total,
+        "ticket_bytes": None,
+        "bits_per_weight": 8 * size / mask.total,
+        "model_bytes": size,
+        # How a ticket was trained: as it is, or checked against other weights or another mask.
+        "check": (" and ".join(checks) or "retrain") if loop.config.ticket else None,
     }
 
 
@@ -78,9 +103,11 @@ def _save_weights(loop: Loop) -> dict[str, Any]:
     }
 
 
-def _metadata(loop: Loop, result: dict[str, Any]) -> dict[str, str]:
+def _metadata(loop: Loop, learner: SearchLearner, result: dict[str, Any]) -> dict[str, str]:
     """What the ticket says of itself: only what (config, seed) determine, so no paths and no times."""
     dataset = loop.dataset
+    settings = {**loop.config.settings(), "data": dataset.name}
+    settings["source_mask"] = learner.search.source.settings["mask"]  # its digest, in the place of a path
     values = {
         "dataset": dataset.name,
         "model": loop.config.model,
@@ -90,7 +117,7 @@ def _metadata(loop: Loop, result: dict[str, Any]) -> dict[str, str]:
         "image_size": dataset.image_size,
         "mean": dataset.mean,
         "std": dataset.std,
-        "settings": {**loop.config.settings(), "data": dataset.name},
+        "settings": settings,
         **result,
         "tombola": __version__,
     }

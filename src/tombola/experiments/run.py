@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from torch import nn
 
 from tombola import data, models
-from tombola.data import Dataset
+from tombola.data import Batches, Dataset
+from tombola.data.batches import Batch
 from tombola.data.registry import NAMES
-from tombola.experiments.config import RunConfig, SearchConfig
+from tombola.experiments.config import RunConfig
 from tombola.experiments.folder import RunFolder
 from tombola.experiments.interrupt import Interrupt
 from tombola.experiments.learner import DenseLearner, Learner, SearchLearner
 from tombola.experiments.loop import Loop
 from tombola.experiments.machine import Machine, resolve
 from tombola.experiments.results import finish
+from tombola.experiments.search_config import SearchConfig
+from tombola.experiments.sparse_learner import SparseLearner
+from tombola.experiments.train_config import TrainConfig
 from tombola.rng import Stream, seed_framework
 
 Config = TypeVar("Config", bound=RunConfig)
@@ -67,9 +73,27 @@ def run(config: RunConfig) -> Outcome:
 def make_learner(config: RunConfig, dataset: Dataset, machine: Machine) -> Learner:
     """The model of `config` for the data set, on the device, with what is trained in it."""
     model = build_model(config.model, config.width, dataset).to(machine.device)
-    if not isinstance(config, SearchConfig):
-        return DenseLearner(model, config)
-    return SearchLearner(model, config, steps=max(1, len(dataset.train) // config.batch_size))
+    steps = max(1, len(dataset.train) // config.batch_size)
+    if isinstance(config, SearchConfig):
+        return SearchLearner(model, config, steps)
+    if isinstance(config, TrainConfig) and config.method != "dense":
+        return SparseLearner(model, config, steps, partial(_examples, config, dataset, machine))
+    return DenseLearner(model, config)
+
+
+def _examples(config: RunConfig, dataset: Dataset, machine: Machine) -> Iterator[Batch]:
+    """Batches of training data in an order drawn from the seed, not augmented."""
+    batches = Batches(
+        dataset.train,
+        config.batch_size,
+        mean=dataset.mean,
+        std=dataset.std,
+        device=machine.device,
+        seed=config.seed,
+        shuffle=True,
+        channels_last=machine.channels_last,
+    )
+    return batches.epoch(0)
 
 
 def build_model(name: str, width: float, dataset: Dataset) -> nn.Module:
@@ -84,9 +108,12 @@ def build_model(name: str, width: float, dataset: Dataset) -> nn.Module:
 
 
 def _located(config: Config) -> Config:
-    """`config` with a folder of images given from the root: its record must not depend on where the
-    command was typed.
+    """`config` with a folder of images, and files of masks, given from the root: its record must not depend
+    on where the command was typed.
     """
+    for name in ("source_mask", "ticket"):
+        if (given := getattr(config, name, None)) is not None:
+            config = replace(config, **{name: given.expanduser().absolute()})
     folder = Path(config.data).expanduser()
     if config.data in NAMES or not os.path.isdir(folder):  # noqa: PTH112 (as in tombola.data)
         return config
@@ -94,5 +121,6 @@ def _located(config: Config) -> Config:
 
 
 def _name(config: RunConfig) -> str:
-    kind = config.method if isinstance(config, SearchConfig) else "train"
+    kind = config.settings().get("method", "train")
+    kind = "train" if kind == "dense" else kind
     return f"{kind}-{Path(config.data).name}-{config.model.replace(':', '.')}"

@@ -9,14 +9,15 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 import numpy as np
+from torch import nn
 
 from tombola.errors import ArgumentError
 from tombola.mask import Mask
 from tombola.rng import threshold
 from tombola.source.density import AnyRule, check_density, densities, overall
-from tombola.source.recipe import MAX_FAN_IN, MIN_FAN_DENSITY, MIN_FAN_IN, FixedTensor, RandomTensor
+from tombola.source.recipe import MAX_FAN_IN, MIN_FAN_DENSITY, MIN_FAN_IN, FixedTensor, RandomTensor, Shape
 from tombola.source.roles import Bias, Fixed, Weight, role_of
-from tombola.source.surgery import Found
+from tombola.source.surgery import Found, find_parameters
 
 # The greatest that float32 holds.
 MAX_FIXED = float(np.finfo(np.float32).max)
@@ -223,3 +224,23 @@ def _check_number(option: str, pattern: str, value: float) -> None:
 def _tidy(fan_in: float) -> float:
     """Whole numbers as int, so that a recipe reads and serialises the same on every path."""
     return int(fan_in) if float(fan_in).is_integer() else float(fan_in)
+
+
+def layer_shapes(model: nn.Module) -> dict[str, Shape]:
+    """The weight shape of every layer that a `Source` over `model` would search, those without weights left
+    out. Nothing is drawn: the model may be on torch's meta device.
+
+    Raises what `Source` raises for a model that it cannot take.
+    """
+    plan = make_plan(
+        find_parameters(model),
+        density=1.0,
+        rule="uniform",
+        exact=False,
+        bias=False,
+        fan_density=None,
+        include=None,
+        fan_in={},
+        fixed={},
+    )
+    return {layer.name: layer.tensors[0].shape for layer in plan.layers if layer.size}

@@ -1,0 +1,61 @@
+"""The configuration of a search."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from tombola.errors import ArgumentError, unknown
+from tombola.experiments.config import at_least
+from tombola.experiments.source_config import SourceConfig
+
+METHODS = ("iterand", "edge-popup")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchConfig(SourceConfig):
+    """A search for a strong ticket. The defaults suit the handwritten digits."""
+
+    command: ClassVar[str] = "search"
+    method: str = "iterand"
+    """Search method: iterand or edge-popup."""
+    density: float = 0.5
+    """Fraction of all weights that the ticket keeps."""
+    anneal: int = 0
+    """Reach the ticket's density from the source's by so many equal factors; 0: at once."""
+    anneal_epochs: float | None = None
+    """Epochs until annealing has reached the ticket's density; None: half of them all."""
+    period: int | None = 30
+    """IteRand: steps between redraws of the pruned weights; None: never. The paper has 300 on CIFAR-10 and
+    1000 on ImageNet."""
+    rate: float = 0.1
+    """IteRand: probability with which each pruned weight is redrawn."""
+    scope: Literal["layer", "global"] = "layer"
+    """One threshold for each layer, or one for the whole network."""
+    absolute: bool = False
+    """Rank the weights by |score|."""
+    score_init: Literal["fan_in", "kaiming_uniform"] = "fan_in"
+    """Scores start in U(-b, b) with b = 1/sqrt(fan-in), or b = sqrt(6/fan-in) as in the IteRand paper."""
+    bias: bool = False
+    """Random, prunable biases instead of none."""
+    fan_scaling: bool = False
+    """Scale the weights by 1/sqrt(density), so that the ticket keeps the variance of its signal."""
+
+    def check(self) -> None:
+        """Raise ArgumentError for a value that no search can have."""
+        super().check()
+        if self.method not in METHODS:
+            raise unknown("method", self.method, METHODS)
+        if self.period is not None:
+            at_least("period", self.period, 1)
+        if not 0 <= self.rate <= 1:
+            raise ArgumentError(f"rate is the probability of a redraw, in [0, 1], got {self.rate!r}")
+        at_least("anneal", self.anneal, 0)
+        if self.anneal_epochs is not None and not 0 < self.anneal_epochs <= self.epochs:
+            raise ArgumentError(
+                f"anneal_epochs must be in (0, {self.epochs}], the run's epochs, got {self.anneal_epochs!r}"
+            )
+        if self.anneal_epochs is not None and self.anneal == 0:
+            raise ArgumentError(
+                "anneal_epochs says how long to anneal: give anneal, the number of levels, too"
+            )

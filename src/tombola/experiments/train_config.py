@@ -1,0 +1,101 @@
+"""The configuration of ordinary and of sparse training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from tombola.errors import ArgumentError, unknown
+from tombola.experiments.config import at_least
+from tombola.experiments.source_config import SourceConfig
+
+ONE_SHOT = ("magnitude", "random", "snip", "grasp", "synflow")
+METHODS = ("dense", "static", "imp", "rigl", "set", "gradual", *ONE_SHOT)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig(SourceConfig):
+    """Training of the weights of the same network: all of them, the baseline, or under a mask."""
+
+    command: ClassVar[str] = "train"
+    lr: float = 0.01
+    """Peak learning rate; it falls to 0 along a cosine."""
+    init: str = "kaiming_uniform"
+    """Distribution of the weights before training."""
+    method: str = "dense"
+    """dense, static, imp, rigl, set, gradual, or pruned before training by magnitude, random, snip, grasp or
+    synflow."""
+    density: float | None = None
+    """Fraction of all weights that is kept in the end; None: all those of the source (dense, static)."""
+    scope: Literal["layer", "global"] | None = None
+    """Rank the weights of each layer by themselves, or all together; None: as is usual for the method."""
+    period: int = 100
+    """RigL, SET, gradual: steps between two updates of the mask."""
+    drop: float = 0.3
+    """RigL, SET: fraction of the kept weights that an update drops, falling to 0 along a cosine."""
+    update_end: float = 0.75
+    """RigL, SET, gradual: part of the training after which the mask stays as it is."""
+    accumulate: int = 1
+    """RigL: steps before an update over which the gradient is summed."""
+    rounds: int = 5
+    """IMP: how often to prune and rewind; there are so many epochs for each round and for the first."""
+    rewind_epochs: int = 0
+    """IMP: epoch of the first round to go back to; 0: the random weights."""
+    rewind: Literal["weights", "optimizer"] = "weights"
+    """IMP: take back the weights alone, or the optimiser's momentum, too."""
+    pruning_batches: int = 1
+    """SNIP, GraSP: batches of training data that they see."""
+    ticket: Path | None = None
+    """static: a ticket, or the mask.safetensors of a training, to train from its own random weights."""
+    reinit: bool = False
+    """Train the ticket from other random weights."""
+    shuffle: bool = False
+    """Train as many weights of each layer as the ticket has, at random places."""
+    layout: Literal["dense", "sparse"] = "dense"
+    """How model.safetensors holds pruned weights: as zeros, or not at all."""
+
+    def check(self) -> None:
+        """Raise ArgumentError for a value that no training can have, or that the method does not use."""
+        super().check()
+        if self.method not in METHODS:
+            raise unknown("method", self.method, METHODS)
+        for name, value, least in (
+            ("period", self.period, 1),
+            ("accumulate", self.accumulate, 1),
+            ("rounds", self.rounds, 1),
+            ("rewind_epochs", self.rewind_epochs, 0),
+            ("pruning_batches", self.pruning_batches, 1),
+        ):
+            at_least(name, value, least)
+        for name, fraction in (("drop", self.drop), ("update_end", self.update_end)):
+            if not 0 < fraction < 1:
+                raise ArgumentError(f"{name} must be in (0, 1), got {fraction!r}")
+        if self.rewind_epochs >= self.epochs:
+            raise ArgumentError(
+                f"rewind_epochs must be below epochs, {self.epochs}, got {self.rewind_epochs!r}"
+            )
+        for name, choice, known in (
+            ("scope", self.scope or "layer", ("layer", "global")),
+            ("rewind", self.rewind, ("weights", "optimizer")),
+            ("layout", self.layout, ("dense", "sparse")),
+        ):
+            if choice not in known:
+                raise unknown(name, choice, known)
+        self._check_mask()
+
+    def _check_mask(self) -> None:
+        """Whether the options say once which weights are kept."""
+        if self.method == "dense" and (self.source_options() or self.source_mask or self.density):
+            raise ArgumentError("method dense trains every weight: give --method static, or another one")
+        if self.method not in ("dense", "static") and self.density is None:
+            raise ArgumentError(f"method {self.method} needs --density, the fraction of weights to keep")
+        if self.ticket is None and (self.reinit or self.shuffle):
+            raise ArgumentError("--reinit and --shuffle are of a ticket: give --ticket")
+        if self.ticket is not None:
+            if self.method != "static":
+                raise ArgumentError(
+                    f"--ticket says which weights to train: give --method static, got {self.method}"
+                )
+            if self.source_options() or self.source_mask or self.density or self.ticket_rule:
+                raise ArgumentError("--ticket says which weights to train: give no density and no source")
