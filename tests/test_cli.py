@@ -59,7 +59,7 @@ def test_help_lists_every_command() -> None:
         (["search", "--precision", "float16"], "float16"),
         (["search", "--bias", "True"], "True"),  # a flag takes no word, least of all as non-empty = true
         (["search", "extra"], "extra"),
-        (["train", "--density", "0.5"], "--density"),
+        (["train", "--scope", "both"], "--scope"),
         (["verify"], "TICKET"),
         (["export", "t.tombola"], "--out"),
         (["export", "t.tombola", "--out", "n", "--to", "tflite"], "tflite"),

@@ -30,14 +30,14 @@ class RunError(TombolaError):
     """A run that cannot start, resume or go on."""
 
 
-def unknown(what: str, name: str, known: Iterable[str]) -> ArgumentError:
+def unknown(what: str, name: object, known: Iterable[str]) -> ArgumentError:
     """An error for a name that is not known, with the nearest known one.
 
     >>> str(unknown("model", "con6", ["mlp", "conv6"]))
     "unknown model 'con6': did you mean 'conv6'? Known: mlp, conv6"
     """
     names = list(known)
-    near = get_close_matches(name.lower(), names, n=1, cutoff=0.4)
+    near = get_close_matches(str(name).lower(), names, n=1, cutoff=0.4)
     hint = f" did you mean {near[0]!r}?" if near else ""
     return ArgumentError(f"unknown {what} {name!r}:{hint} Known: {', '.join(names)}")
 

@@ -28,6 +28,7 @@ class Counter:
         self.model: nn.Module = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
         self.steps = 0
         self.settled = True
+        self.density = 1.0
 
     def plan(self, epochs: int) -> list[int]:
         return list(range(epochs))

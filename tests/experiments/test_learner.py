@@ -125,3 +125,16 @@ def test_a_ticket_is_of_the_best_epoch() -> None:
     result = json.loads((folder / "result.json").read_text())
     assert json.loads(ticket.metadata["best_epoch"]) == result["best_epoch"]
     assert json.loads(ticket.metadata["validation_accuracy"]) == result["validation_accuracy"]
+
+
+@pytest.mark.parametrize(("anneal_epochs", "steps"), [(None, 30), (2.0, 20), (1.5, 15)])
+def test_annealing_is_over_when_it_should_be(anneal_epochs: float | None, steps: int) -> None:
+    """In epochs of 10 steps; half of the epochs where nothing is said."""
+    config = SearchConfig(epochs=6, density=0.2, anneal=3, anneal_epochs=anneal_epochs)
+    learner = SearchLearner(network(), config, steps=10)
+    reached = []
+    for _ in range(40):
+        learner.step()
+        reached.append(learner.settled)
+    assert reached == [step >= steps for step in range(1, 41)]
+    assert learner.density == pytest.approx(0.2, abs=0.01)

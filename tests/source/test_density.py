@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from functools import partial
 from typing import Any
 
@@ -14,7 +15,8 @@ from scipy.optimize import brentq
 
 import tombola
 from tombola import ArgumentError
-from tombola.source.density import RULES, densities, overall, rule_name
+from tombola.source.density import densities, overall, rule_name
+from tombola.source.rules import RULES
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -142,6 +144,16 @@ def test_rules_of_ones_own() -> None:
         ((RESNET_PART, 0.5, lambda s, p: dict.fromkeys(s, -0.1)), r"'conv1.weight' -0.1: expected one in"),
         ((RESNET_PART, 0.5, lambda s, p: dict.fromkeys(s, math.nan)), r"'conv1.weight' nan: expected one in"),
         ((RESNET_PART, 0.5, lambda s, p: [p]), "must give {layer: density}, got list"),
+        (
+            (RESNET_PART, 0.5, None),
+            r"a density rule is a name \(uniform, .*\), a function or a mapping, got None",
+        ),
+        ((RESNET_PART, 0.5, 5), "a function or a mapping, got 5"),
+        (({"a": (3, -2)}, 0.5), r"layer 'a' of shape \(3, -2\) has no weights"),
+        (({"a": (-3, -2)}, 0.5), r"layer 'a' of shape \(-3, -2\) has no weights"),
+        (({"a": (3.5, 2)}, 0.5), r"the shape of layer 'a' must be whole numbers, got \(3.5, 2\)"),
+        (({"a": 5}, 0.5), "the shape of layer 'a' must be whole numbers, got 5"),
+        (([(3, 4)], 0.5), "shapes must be {layer: shape}, got list"),
     ],
 )
 def test_what_cannot_be_is_refused(arguments: Any, message: str) -> None:
@@ -163,3 +175,46 @@ def test_what_rules_are_called() -> None:
 
 def test_it_is_public() -> None:
     assert tombola.densities is densities
+
+
+@pytest.mark.parametrize(
+    ("shapes", "density", "options"),
+    [
+        ({"a": (3, 4), "b": (4, 5)}, 0.3, {"dense_first": True, "dense_last": True}),
+        ({"a": (3, 4)}, 0.3, {"dense_first": True}),
+        # What is left for b is 0 exactly, and 5e-17 as it is computed.
+        ({"a": (7,), "b": (18,)}, 7 / 25, {"dense_first": True}),
+        ({"a": (7,), "b": (18,)}, 0.2, {"dense_first": True}),
+    ],
+)
+def test_layers_kept_dense_that_leave_nothing(
+    shapes: Shapes, density: float, options: dict[str, bool]
+) -> None:
+    with pytest.raises(ArgumentError, match="but the layers kept dense have .* by themselves"):
+        densities(shapes, density, "erk", **options)
+
+
+def test_layers_that_are_all_kept_dense_meet_a_density_of_1() -> None:
+    assert densities({"a": (3, 4)}, 1.0, dense_first=True) == {"a": 1.0}
+    with pytest.raises(ArgumentError, match="unknown density rule"):
+        densities({"a": (3, 4)}, 1.0, "nonsense", dense_first=True)
+
+
+def test_a_mapping_may_name_the_layers_kept_dense_too() -> None:
+    own = {"a": 1.0, "b": 0.25}
+    assert densities({"a": (3, 4), "b": (4, 5)}, 0.5, own, dense_first=True) == own
+
+
+@pytest.mark.parametrize("density", [np.float32(0.3), Fraction(1, 3)])
+@pytest.mark.parametrize("rule", sorted(RULES))
+def test_numbers_of_other_types(density: Any, rule: str) -> None:
+    shapes = {"a": (30, 20), "b": (40, 30, 3, 3), "c": (10, 40)}
+    found = densities(shapes, density, rule)
+    assert all(type(value) is float for value in found.values())
+    assert overall(shapes, found) == pytest.approx(float(density), abs=1e-12)
+    wide: Any = {"a": (np.int32(60000), np.int32(60000)), "b": (3, 3)}
+    assert densities(wide, 0.5, rule) == densities({"a": (60000, 60000), "b": (3, 3)}, 0.5, rule)
+
+
+def test_a_number_that_is_searched_by_itself() -> None:
+    assert densities({"scale": (), "b": (3, 3)}, 1.0, "erk") == {"scale": 1.0, "b": 1.0}

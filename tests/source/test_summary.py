@@ -11,7 +11,7 @@ from torch import nn
 
 from builders import LayerNormMLP, conv_batch_norm
 from tombola import Source
-from tombola.source.density import RULES
+from tombola.source.rules import RULES
 from tombola.source.summary import edges
 
 

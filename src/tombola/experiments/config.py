@@ -11,7 +11,7 @@ import tomllib
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from types import UnionType
-from typing import Any, ClassVar, Literal, Self, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Literal, Self, Union, get_args, get_origin, get_type_hints
 
 from tombola.errors import ArgumentError, RunError, unknown
 
@@ -169,7 +169,7 @@ def at_least(name: str, value: float, least: float) -> None:
 
 def _typed(value: Any, hint: Any) -> Any:
     """A value out of TOML as the type of its field, or TypeError saying what that is."""
-    if isinstance(hint, UnionType):
+    if get_origin(hint) in (UnionType, Union):
         return None if value == NONE else _typed(value, get_args(hint)[0])
     if get_origin(hint) is Literal:
         if value not in get_args(hint):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 
 from tombola import models
-from tombola.source.density import RULES, densities
+from tombola.source.density import densities
 from tombola.source.network import Source
+from tombola.source.rules import RULES
 
 Table = dict[str, dict[str, float]]
 

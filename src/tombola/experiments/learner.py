@@ -42,6 +42,11 @@ class Learner(Protocol):
         """Whether what it is now may be what the run ends with."""
         ...
 
+    @property
+    def density(self) -> float:
+        """The fraction of the weights that is kept now."""
+        ...
+
     def step(self) -> None:
         """To be called after `optimizer.step()`."""
         ...
@@ -61,14 +66,18 @@ class SearchLearner:
     def __init__(self, model: nn.Module, config: SearchConfig, steps: int = 1) -> None:
         self.model = model
         self._density = config.density
-        fan_density = config.density if config.fan_scaling else None
-        source = make_source(model, config, bias=config.bias, fan_density=fan_density)
+        source = make_source(model, config, config.density, bias=config.bias)
         self.search = make_search(source, config, steps)
 
     @property
     def settled(self) -> bool:
         """Whether the ticket has the density that the run is to end with."""
         return self.search.density == self._density
+
+    @property
+    def density(self) -> float:
+        """The ticket's."""
+        return self.search.mask.density
 
     def plan(self, epochs: int) -> list[int]:
         """One round."""
@@ -110,6 +119,11 @@ class DenseLearner:
     def settled(self) -> bool:
         """Always."""
         return True
+
+    @property
+    def density(self) -> float:
+        """All of them."""
+        return 1.0
 
     def plan(self, epochs: int) -> list[int]:
         """One round."""

@@ -172,6 +172,7 @@ class Loop:
             "train_accuracy": self._train_accuracy(),
             "validation_accuracy": score.accuracy if score else None,
             "validation_loss": score.loss if score else None,
+            "density": self.learner.density,
             "lr": self.optimizer.param_groups[0]["lr"],
             "examples_per_second": rate,
             "seconds": self.seconds(),

@@ -59,6 +59,7 @@ def _save_ticket(loop: Loop, learner: SearchLearner, result: dict[str, Any]) -> 
     return {
         "method": loop.config.settings()["method"],
         "density": ticket.density,
+        "source_density": learner.search.source.density,
         "weights": ticket.mask.total,
         "ticket_bytes": ticket.nbytes,
         "bits_per_weight": ticket.bits_per_weight,

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 from tombola.errors import ArgumentError, unknown
 from tombola.experiments.config import at_least
 from tombola.experiments.source_config import SourceConfig
+from tombola.source.density import check_density
 
 METHODS = ("iterand", "edge-popup")
 
@@ -38,14 +39,20 @@ class SearchConfig(SourceConfig):
     """Scores start in U(-b, b) with b = 1/sqrt(fan-in), or b = sqrt(6/fan-in) as in the IteRand paper."""
     bias: bool = False
     """Random, prunable biases instead of none."""
-    fan_scaling: bool = False
-    """Scale the weights by 1/sqrt(density), so that the ticket keeps the variance of its signal."""
 
     def check(self) -> None:
         """Raise ArgumentError for a value that no search can have."""
         super().check()
         if self.method not in METHODS:
             raise unknown("method", self.method, METHODS)
+        check_density(self.density)
+        if self.density > self.source_density and self.source_mask is None:
+            raise ArgumentError(
+                f"density {self.density:g} is above source_density {self.source_density:g}: a ticket keeps a "
+                "part of its source"
+            )
+        if self.fan_scaling and self.scope == "global":
+            raise ArgumentError("fan_scaling needs each layer's density beforehand: not with scope global")
         if self.period is not None:
             at_least("period", self.period, 1)
         if not 0 <= self.rate <= 1:

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tombola.errors import ArgumentError
+from tombola.errors import ArgumentError, unknown
 from tombola.experiments.config import RunConfig
+from tombola.source.density import check_density
+from tombola.source.rules import RULES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,9 +34,17 @@ class SourceConfig(RunConfig):
     ticket_rule: str | None = None
     """Layerwise rule of the density that is kept; None: the source is thinned evenly."""
 
+    fan_scaling: bool = False
+    """Scale the weights of each layer by 1/sqrt(the density kept there), so that the variance of the signal
+    stays."""
+
     def check(self) -> None:
-        """Raise ArgumentError for a source that is described twice."""
+        """Raise ArgumentError for a source that cannot be, or is described twice."""
         super().check()
+        check_density(self.source_density, "source_density")
+        for name, rule in (("rule", self.rule), ("ticket_rule", self.ticket_rule)):
+            if rule is not None and rule not in RULES:
+                raise unknown(name, rule, RULES)
         if self.source_mask is not None and (changed := self.source_options()):
             raise ArgumentError(
                 f"--source-mask says what the source is: leave out {', '.join(sorted(changed))}"

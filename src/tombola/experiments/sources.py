@@ -11,24 +11,21 @@ from tombola.experiments.repeat import is_ticket
 from tombola.experiments.source_config import SourceConfig
 from tombola.mask import Mask
 from tombola.rng import Stream
-from tombola.source.density import AnyRule, densities
+from tombola.source.density import AnyRule, densities, overall
 from tombola.source.network import Source
+from tombola.source.plan import layer_shapes
 from tombola.ticket import Ticket
 
 
-def make_source(
-    model: nn.Module,
-    config: SourceConfig,
-    *,
-    bias: bool = False,
-    fan_density: float | dict[str, float] | None = None,
-) -> Source:
-    """The source that `config` describes, attached to `model`.
+def make_source(model: nn.Module, config: SourceConfig, kept: float | None, *, bias: bool = False) -> Source:
+    """The source that `config` describes, attached to `model`; `kept` is the density that is going to be
+    searched or trained in it, by which fan scaling goes (None: all of it).
 
     Raises what `Source` and `read_mask` raise.
     """
-    if config.source_mask is not None:
-        mask = read_mask(config.source_mask)
+    mask = None if config.source_mask is None else read_mask(config.source_mask)
+    fan_density = fan_densities(model, config, kept, mask) if config.fan_scaling else None
+    if mask is not None:
         return Source(model, config.seed, config.init, bias=bias, fan_density=fan_density, mask=mask)
     return Source(
         model,
@@ -40,6 +37,22 @@ def make_source(
         fan_density=fan_density,
         exact=config.exact,
     )
+
+
+def fan_densities(
+    model: nn.Module, config: SourceConfig, kept: float | None, mask: Mask | None
+) -> dict[str, float]:
+    """The density that each layer is going to keep: of its rule, or of the source thinned evenly."""
+    shapes = layer_shapes(model)
+    if config.ticket_rule is not None and kept is not None:
+        return densities(shapes, kept, config.ticket_rule)
+    if mask is not None:
+        alive = {name: float(mask[name].mean()) if name in mask else 1.0 for name in shapes}
+    else:
+        alive = densities(shapes, config.source_density, source_rule(config))
+    thinned = 1.0 if kept is None else kept / overall(shapes, alive)
+    # A layer that keeps nothing is at no scale at all.
+    return {name: min(1.0, density * thinned) or 1.0 for name, density in alive.items()}
 
 
 def source_rule(config: SourceConfig) -> AnyRule:

@@ -43,6 +43,11 @@ class SparseLearner:
             return training.round == training.rounds
         return not isinstance(training, sparse.Gradual) or training.steps >= training.end
 
+    @property
+    def density(self) -> float:
+        """The mask's."""
+        return self.training.mask.density
+
     def plan(self, epochs: int) -> list[int]:
         """The epoch of the learning rate's schedule for each epoch of the run: IMP goes back."""
         rounds = self.training.rounds if isinstance(self.training, sparse.IMP) else 0
@@ -76,7 +81,9 @@ def make_training(
     """The training that `config` names, of `steps` updates an epoch. Raises what the methods raise."""
     if config.ticket is not None:
         return _of_ticket(model, config)
-    source = make_source(model, config)
+    # IMP and gradual pruning start from the whole source.
+    kept = None if config.method in ("imp", "gradual") else config.density
+    source = make_source(model, config, kept)
     if config.method == "static":
         return sparse.Static(source, config.density, rule=config.ticket_rule)
     assert config.density is not None

@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 from tombola.errors import ArgumentError, unknown
 from tombola.experiments.config import at_least
 from tombola.experiments.source_config import SourceConfig
+from tombola.source.density import check_density
 
 ONE_SHOT = ("magnitude", "random", "snip", "grasp", "synflow")
 METHODS = ("dense", "static", "imp", "rigl", "set", "gradual", *ONE_SHOT)
@@ -82,7 +83,10 @@ class TrainConfig(SourceConfig):
         ):
             if choice not in known:
                 raise unknown(name, choice, known)
+        if self.density is not None:
+            check_density(self.density)
         self._check_mask()
+        self._check_scaling()
 
     def _check_mask(self) -> None:
         """Whether the options say once which weights are kept."""
@@ -99,3 +103,13 @@ class TrainConfig(SourceConfig):
                 )
             if self.source_options() or self.source_mask or self.density or self.ticket_rule:
                 raise ArgumentError("--ticket says which weights to train: give no density and no source")
+
+    def _check_scaling(self) -> None:
+        ranked_globally = self.scope == "global" or self.method in ("snip", "grasp", "synflow")
+        if self.fan_scaling and (self.method == "dense" or self.ticket is not None):
+            raise ArgumentError("fan_scaling is for a sparse source: not for method dense, nor for a ticket")
+        if self.fan_scaling and self.method in ONE_SHOT and ranked_globally:
+            raise ArgumentError(
+                f"fan_scaling needs each layer's density beforehand: not with method {self.method}, which "
+                "ranks all weights together"
+            )

@@ -24,8 +24,8 @@ from torch import nn
 from tombola.errors import ArgumentError, unknown
 from tombola.mask import Mask
 from tombola.rng import Stream
-from tombola.search.counts import DensitySchedule, LayerDensity, kept_counts
-from tombola.search.schedule import Geometric
+from tombola.search.counts import LayerDensity, kept_counts
+from tombola.search.schedule import DensitySchedule, Geometric
 from tombola.search.select import Group, Scored
 from tombola.source.density import AnyRule, rule_name
 from tombola.source.init import kaiming_uniform, uniform
@@ -45,8 +45,9 @@ class Search:
     Parameters
     ----------
     source : the network to search in, attached.
-    density : fraction kept of all weights, in (0, 1], or {layer name: fraction}; see `kept_counts`. Or a
-        schedule, steps so far -> density, to anneal it (`Geometric`, or any function).
+    density : fraction kept of all weights searched, in (0, 1], or {layer name: fraction}; see `kept_counts`.
+        Or a schedule, steps so far -> density, to anneal it (`Geometric`, or any function): where its rule
+        asks for more of a layer than is alive, on the way, all that is alive is kept.
     rule : layerwise rule of the ticket's density, as in `densities`; None thins the source evenly.
     scope : `layer`, one threshold a layer, or `global`, one over all layers with the same total.
     absolute : rank by |score| instead of score.
@@ -75,7 +76,7 @@ class Search:
             raise unknown("score init", score_init, SCORE_INITS)
         source.check_attached("search")
         self.density: LayerDensity = density(0) if callable(density) else density
-        counts = kept_counts(source, self.density, rule)
+        counts = kept_counts(source, self.density, rule, capped=callable(density))
         if isinstance(density, Geometric):
             kept_counts(source, density.final, rule)  # better refused now than when it gets there
         self.source = source
@@ -182,8 +183,13 @@ class Search:
         Raises ArgumentError naming what differs or is missing; nothing is changed then.
         """
         buffers = self.source.buffers
-        names = {"scores": self.scores, "generations": (), "buffers": buffers.state()}
-        check_state(state, "search", self.settings, names)
+        check_state(
+            state,
+            "search",
+            self.settings,
+            {"scores": self.scores, "generations": {}, "buffers": buffers.state()},
+        )
+        self._counts_after(int(state["steps"]))
         self.source.restore(state["generations"])
         buffers.load_state(state["buffers"])
         for name, scores in self.scores.items():
@@ -206,19 +212,25 @@ class Search:
 
     def _follow_schedule(self) -> None:
         """Keep as many weights as the schedule wants after `steps` steps."""
-        if self._anneal is None or (density := self._anneal(self.steps)) == self.density:
+        if self._anneal is None or self._anneal(self.steps) == self.density:
             return
-        counts = kept_counts(self.source, density, self._rule)
+        self.density, counts = self._counts_after(self.steps)
         for group in self._groups:
-            group.keep = sum(counts.values()) if self._scope == "global" else counts[group.name]
-        self.density = density
+            group.set_keep(sum(counts.values()) if self._scope == "global" else counts[group.name])
+
+    def _counts_after(self, steps: int) -> tuple[LayerDensity, dict[str, int]]:
+        """The density after so many steps, and the k_l. Raises what `kept_counts` raises."""
+        annealed = self._anneal is not None
+        density = self._anneal(steps) if self._anneal is not None else self.density
+        return density, kept_counts(self.source, density, self._rule, capped=annealed)
 
     def _make_groups(self, layers: list[Layer], counts: Mapping[str, int], scope: str) -> list[Group]:
+        annealed = self._anneal is not None
         slots = {layer.name: [self.source.slot(t.name) for t in layer.tensors] for layer in layers}
         if scope == "global":
-            groups = [Group([*chain(*slots.values())], sum(counts.values()), "all layers")]
+            groups = [Group([*chain(*slots.values())], sum(counts.values()), "all layers", annealed)]
         else:
-            groups = [Group(slots[name], counts[name], name) for name in slots]
+            groups = [Group(slots[name], counts[name], name, annealed) for name in slots]
         for group in groups:
             group.claim()
         return groups

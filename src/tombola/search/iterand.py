@@ -10,7 +10,8 @@ from numbers import Integral, Real
 
 from tombola.errors import ArgumentError
 from tombola.search.base import Search
-from tombola.search.counts import DensitySchedule, LayerDensity
+from tombola.search.counts import LayerDensity
+from tombola.search.schedule import DensitySchedule
 from tombola.source.density import AnyRule
 from tombola.source.network import Source
 

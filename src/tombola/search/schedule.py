@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from numbers import Integral
 
 from tombola.errors import ArgumentError
 from tombola.source.density import check_density
+
+DensitySchedule = Callable[[int], float | Mapping[str, float]]
+"""Steps so far -> the density to keep."""
 
 
 @dataclass(frozen=True)
@@ -30,14 +35,13 @@ class Geometric:
         check_density(self.final, "the density to anneal to")
         if self.final > self.start:
             raise ArgumentError(f"annealing goes down, from {self.start:g} it cannot reach {self.final:g}")
-        if self.steps < 1 or self.levels < 1:
-            raise ArgumentError(
-                f"annealing takes at least one step and one level, got {self.steps} and {self.levels}"
-            )
+        for name, count in (("steps", self.steps), ("levels", self.levels)):
+            if isinstance(count, bool) or not isinstance(count, Integral) or count < 1:
+                raise ArgumentError(f"annealing takes a whole number of {name}, at least 1, got {count!r}")
 
     def __call__(self, step: int) -> float:
         """The density after `step` updates."""
-        level = step * self.levels // self.steps
+        level = max(0, step) * self.levels // self.steps
         if level >= self.levels:
             return self.final
         return self.start * float((self.final / self.start) ** (level / self.levels))

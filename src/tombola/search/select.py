@@ -70,6 +70,18 @@ class Scored(nn.Module):
         self.absolute = absolute
         self.group: Group | None = None
 
+    def get_extra_state(self) -> torch.Tensor:
+        """How many weights an annealed group keeps, for `state_dict` (-1: always as many). A tensor, so that
+        every format of files can hold it.
+        """
+        annealed = self.group is not None and self.group.annealed
+        return torch.tensor(self.group.keep if self.group is not None and annealed else -1)
+
+    def set_extra_state(self, state: torch.Tensor) -> None:
+        """Keep as many as the state was saved with."""
+        if self.group is not None and self.group.annealed and int(state) >= 0:
+            self.group.set_keep(int(state))
+
     def forward(self, weight: torch.Tensor, alive: torch.Tensor | None) -> torch.Tensor:
         """The masked weight."""
         # A compiled model relies on Search.step(): a version counter is not part of its graph.
@@ -84,18 +96,24 @@ class Group:
     """The tensors that share one threshold: the `keep` best of all their alive entries are kept.
 
     A plain object, not a module: it owns no state of its own but remembers for which scores, and which
-    version of them, the masks were selected.
+    version of them, the masks were selected. `annealed`: `keep` changes as the search goes on.
     """
 
-    def __init__(self, slots: Sequence[Slot], keep: int, name: str) -> None:
+    def __init__(self, slots: Sequence[Slot], keep: int, name: str, annealed: bool = False) -> None:
         self.slots = list(slots)
         self.keep = keep
         self.name = name
+        self.annealed = annealed
         self._seen: list[tuple[torch.Tensor, int]] = []
 
     def __getstate__(self) -> dict[str, Any]:
         # A copy's scores start counting their versions anew, so what was seen says nothing of them.
         return {**self.__dict__, "_seen": []}
+
+    def set_keep(self, keep: int) -> None:
+        """Keep so many from the next selection on."""
+        if keep != self.keep:
+            self.keep, self._seen = keep, []
 
     def claim(self) -> None:
         """Make the members ask this group for their masks."""

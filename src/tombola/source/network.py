@@ -45,10 +45,10 @@ class Source:
     model : any `nn.Module` with float32 parameters.
     seed : integer in [0, 2^64).
     init : `signed_constant`, `kaiming_uniform`, `kaiming_normal` or `uniform` (`method.md` section 1).
-    density, rule : overall density p of the Erdős–Rényi source in (0, 1] and its layerwise rule
-        (paper B, section 2), a name, a mapping or a function, as in `densities`; 1.0 is a dense
-        source. `partial(tombola.densities, rule="erk", dense_first=True)` is such a function.
-    bias : whether biases are random and prunable.
+    density, rule : overall density p of the Erdős–Rényi source in (0, 1], over the weights searched, and
+        its layerwise rule (paper B, section 2), a name, a mapping or a function, as in `densities`; 1.0 is a
+        dense source. `partial(tombola.densities, rule="erk", dense_first=True)` is such a function.
+    bias : whether biases are random and prunable. They have their layer's density, and do not count in p.
     fan_density : density, one or {weight name: density}, by whose root the standard deviation is
         divided, so that a ticket of that density keeps the variance of its signal.
     include : which weights are searched: a predicate or glob patterns of names. The others are
@@ -88,6 +88,8 @@ class Source:
     ) -> None:
         check_plain(model)
         check_seed(seed)
+        if not isinstance(exact, bool):
+            raise ArgumentError(f"exact must be True or False, got {exact!r}")
         if init not in DISTRIBUTIONS:
             raise unknown("init", init, DISTRIBUTIONS)
         if mask is not None and (density != 1.0 or rule != "uniform" or exact):
@@ -288,6 +290,12 @@ class Source:
             return
         expected: dict[str, FloatArray | float] = {**self.weights()}
         expected |= {constant.name: constant.value for constant in self.recipe.fixed}
+        for name, slot in self._slots.items():
+            if slot.alive is not None and not np.array_equal(slot.alive.cpu().numpy(), self.mask[name]):
+                raise TombolaError(
+                    f"the source's edges in {name!r} are no longer those drawn: another source's state was "
+                    "loaded into the model, and no ticket could rebuild it"
+                )
         for name, value in expected.items():
             found = self.parameter(name).detach().cpu().numpy()
             if not np.array_equal(found, np.broadcast_to(np.float32(value), found.shape)):

@@ -14,7 +14,7 @@ from torch import nn
 from tombola.errors import ArgumentError
 from tombola.mask import Mask
 from tombola.rng import threshold
-from tombola.source.density import AnyRule, check_density, densities, overall
+from tombola.source.density import AnyRule, check_density, densities, meets, overall
 from tombola.source.recipe import MAX_FAN_IN, MIN_FAN_DENSITY, MIN_FAN_IN, FixedTensor, RandomTensor, Shape
 from tombola.source.roles import Bias, Fixed, Weight, role_of
 from tombola.source.surgery import Found, find_parameters
@@ -70,26 +70,26 @@ def make_plan(
             _check_number(option, pattern, value)
     layers, constants = _sort(parameters, bias, fan_in, fixed)
     takes_part = _predicate(include)
-    layers = [replace(layer, searched=takes_part(layer.name)) for layer in layers]
+    asked = [layer.name for layer in layers if takes_part(layer.name)]
+    # A layer without weights has nothing to search; it is no reason to refuse a model.
+    layers = [replace(layer, searched=layer.name in asked and layer.tensors[0].size > 0) for layer in layers]
     shapes = {layer.name: layer.tensors[0].shape for layer in layers if layer.searched}
     if not layers:
         raise ArgumentError(
             "the model has nothing to mask: expected a Linear, convolution, embedding or attention layer"
         )
-    if not shapes:
+    if not asked:
         names = ", ".join(layer.name for layer in layers)
         raise ArgumentError(f"include matches none of the weights: {names}")
-    # A layer without weights has no density; it is no reason to refuse a model.
-    full = {name: shape for name, shape in shapes.items() if math.prod(shape)}
-    check_density(density)
-    spread = {**dict.fromkeys(shapes, 1.0), **(densities(full, density, rule) if full else {})}
+    density = check_density(density)
+    spread = densities(shapes, density, rule) if shapes else {}
     scales = _fan_densities(fan_density, list(shapes))
     settled = tuple(
         replace(layer, tensors=tuple(_settle(t, layer, spread, scales, exact) for t in layer.tensors))
         for layer in layers
     )
     # A rule of one's own may spread another density than the one asked for.
-    expected = float(density) if isinstance(rule, str) or not full else overall(full, spread)
+    expected = density if not shapes or meets(shapes, spread, density) else overall(shapes, spread)
     return Plan(settled, tuple(constants), spread, expected)
 
 
@@ -227,8 +227,8 @@ def _tidy(fan_in: float) -> float:
 
 
 def layer_shapes(model: nn.Module) -> dict[str, Shape]:
-    """The weight shape of every layer that a `Source` over `model` would search, those without weights left
-    out. Nothing is drawn: the model may be on torch's meta device.
+    """The weight shape of every layer that a `Source` over `model` would search. Nothing is drawn: the model
+    may be on torch's meta device.
 
     Raises what `Source` raises for a model that it cannot take.
     """
@@ -243,4 +243,4 @@ def layer_shapes(model: nn.Module) -> dict[str, Shape]:
         fan_in={},
         fixed={},
     )
-    return {layer.name: layer.tensors[0].shape for layer in plan.layers if layer.size}
+    return {layer.name: layer.tensors[0].shape for layer in plan.layers if layer.searched}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
+
+import torch
 
 from tombola.errors import ArgumentError
 
@@ -12,10 +14,10 @@ def check_state(
     state: Mapping[str, Any],
     what: str,
     settings: Mapping[str, Any],
-    tensors: Mapping[str, Iterable[str]],
+    tensors: Mapping[str, Mapping[str, torch.Tensor]],
 ) -> None:
     """Raise ArgumentError unless `state` is one of a `what` with these settings, and holds under each key
-    of `tensors` the names given for it.
+    of `tensors` tensors of the names and shapes of those given for it.
     """
     for key in ("settings", "steps", *tensors):
         if key not in state:
@@ -24,10 +26,14 @@ def check_state(
         theirs = state["settings"].get(key)
         if theirs != mine:
             raise ArgumentError(f"the saved {what} has {_difference(key, theirs, mine)}")
-    for key, names in tensors.items():
-        for name in names:
+    for key, mine_by_name in tensors.items():
+        for name, tensor in mine_by_name.items():
             if name not in state[key]:
                 raise ArgumentError(f"the saved {what} has no {key} for {name!r}")
+            if (came := tuple(state[key][name].shape)) != (expected := tuple(tensor.shape)):
+                raise ArgumentError(
+                    f"the saved {what} has {key} of shape {came} for {name!r}, this one {expected}"
+                )
 
 
 def _difference(key: str, theirs: Any, mine: Any) -> str:

@@ -161,7 +161,12 @@ class SparseTraining:
             state,
             "training",
             self.settings,
-            {"mask": self._masked, "weights": parameters, "buffers": buffers.state(), "own": ()},
+            {
+                "mask": {name: masked.mask for name, masked in self._masked.items()},
+                "weights": parameters,
+                "buffers": buffers.state(),
+                "own": {},
+            },
         )
         _check_within(self.source, {name: state["mask"][name] for name in self._masked})
         for name, parameter in parameters.items():

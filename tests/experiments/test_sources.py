@@ -1,0 +1,135 @@
+"""From options to a source: rules, masks, the scale of the weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from torch import nn
+
+import tombola
+from tombola import ArgumentError, Source, densities
+from tombola.experiments.learner import SearchLearner
+from tombola.experiments.search_config import SearchConfig
+from tombola.experiments.source_config import SourceConfig
+from tombola.experiments.sources import fan_densities, make_source, other_seed, read_mask
+from tombola.experiments.train_config import TrainConfig
+
+
+def network() -> nn.Module:
+    return nn.Sequential(nn.Linear(80, 60), nn.ReLU(), nn.Linear(60, 40), nn.ReLU(), nn.Linear(40, 5))
+
+
+SHAPES = {"0.weight": (60, 80), "2.weight": (40, 60), "4.weight": (5, 40)}
+
+
+@pytest.mark.parametrize("rule", ["uniform", "erk", "balanced"])
+def test_the_scale_of_each_layer_goes_by_what_it_keeps(rule: str) -> None:
+    config = SearchConfig(source_density=0.5, rule=rule, density=0.3, fan_scaling=True)
+    found = fan_densities(network(), config, config.density, None)
+    spread = densities(SHAPES, 0.5, rule)
+    assert found == pytest.approx({name: 0.6 * p for name, p in spread.items()})
+    search = SearchLearner(network(), config).search
+    for name, mask in search.mask.items():
+        assert mask.mean() == pytest.approx(found[name], abs=0.1)
+        magnitude = np.abs(search.source.weights()[name]).max()
+        assert magnitude == pytest.approx(np.sqrt(2 / SHAPES[name][1] / found[name]), rel=1e-6)
+
+
+def test_the_scale_of_a_ticket_with_a_rule_of_its_own() -> None:
+    config = SearchConfig(density=0.3, ticket_rule="erk", fan_scaling=True)
+    assert fan_densities(network(), config, 0.3, None) == densities(SHAPES, 0.3, "erk")
+
+
+def test_the_scale_in_a_source_of_a_given_mask() -> None:
+    mask = {name: np.zeros(shape, bool) for name, shape in SHAPES.items()}
+    mask["0.weight"][:30], mask["2.weight"][:] = True, True
+    kept = 2400 + 2400
+    found = fan_densities(network(), SourceConfig(), 0.5, tombola.Mask(mask))
+    share = 0.5 * (4800 + 2400 + 200) / kept
+    assert found == pytest.approx({"0.weight": 0.5 * share, "2.weight": min(1.0, share), "4.weight": 1.0})
+
+
+def test_a_source_of_a_mask_file_or_a_ticket(tmp_path: Path) -> None:
+    source = Source(network(), seed=3, density=0.5)
+    ticket = tombola.EdgePopup(source, 0.2).ticket()
+    ticket.save(tmp_path / "t.tombola")
+    source.mask.save(tmp_path / "m.safetensors")
+    assert read_mask(tmp_path / "t.tombola") == ticket.mask
+    config = SourceConfig(seed=7, init="uniform", source_mask=tmp_path / "m.safetensors")
+    made = make_source(network(), config, None)
+    assert made.mask == source.mask
+    assert (made.seed, made.recipe.init) == (7, "uniform")
+
+
+def test_layers_kept_dense() -> None:
+    config = SourceConfig(source_density=0.5, rule="erk", dense_last=True)
+    made = make_source(network(), config, None)
+    assert made.densities == densities(SHAPES, 0.5, "erk", dense_last=True)
+
+
+def test_another_seed_is_another() -> None:
+    seeds = [other_seed(seed) for seed in range(100)]
+    assert len({*seeds, *range(100)}) == 200
+    assert seeds == [other_seed(seed) for seed in range(100)]
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (SearchConfig(source_density=1.5), r"source_density is the fraction .* got 1.5"),
+        (SearchConfig(density=0.0), r"^density is the fraction .* got 0.0"),
+        (SearchConfig(density=0.6, source_density=0.5), "density 0.6 is above source_density 0.5"),
+        (SearchConfig(rule="erdos"), "unknown rule 'erdos'"),
+        (SearchConfig(ticket_rule="ek"), "unknown ticket_rule 'ek': did you mean 'erk'"),
+        (SearchConfig(fan_scaling=True, scope="global"), "fan_scaling needs each layer's density beforehand"),
+        (
+            SearchConfig(source_mask=Path("m"), exact=True),
+            "--source-mask says what the source is: leave out exact",
+        ),
+        (TrainConfig(density=0.5), "method dense trains every weight: give --method static"),
+        (TrainConfig(source_density=0.5), "method dense trains every weight"),
+        (TrainConfig(source_mask=Path("m")), "method dense trains every weight"),
+        (TrainConfig(method="rigl"), "method rigl needs --density"),
+        (TrainConfig(method="rig"), "unknown method 'rig': did you mean 'rigl'"),
+        (TrainConfig(method="static", density=1.5), "density is the fraction"),
+        (TrainConfig(reinit=True), "--reinit and --shuffle are of a ticket"),
+        (TrainConfig(method="static", shuffle=True), "--reinit and --shuffle are of a ticket"),
+        (
+            TrainConfig(ticket=Path("t")),
+            "--ticket says which weights to train: give --method static, got dense",
+        ),
+        (TrainConfig(method="static", ticket=Path("t"), density=0.5), "give no density and no source"),
+        (
+            TrainConfig(method="static", ticket=Path("t"), source_mask=Path("m")),
+            "give no density and no source",
+        ),
+        (TrainConfig(method="static", ticket=Path("t"), rule="erk"), "give no density and no source"),
+        (TrainConfig(fan_scaling=True), "fan_scaling is for a sparse source"),
+        (TrainConfig(method="snip", density=0.5, fan_scaling=True), "not with method snip, which ranks all"),
+        (
+            TrainConfig(method="magnitude", density=0.5, fan_scaling=True, scope="global"),
+            "not with method magnitude, which ranks all",
+        ),
+        (TrainConfig(method="rigl", density=0.5, drop=1.0), r"drop must be in \(0, 1\), got 1.0"),
+        (TrainConfig(method="rigl", density=0.5, update_end=0.0), r"update_end must be in \(0, 1\), got 0.0"),
+        (TrainConfig(period=0), "period must be at least 1"),
+        (TrainConfig(accumulate=0), "accumulate must be at least 1"),
+        (TrainConfig(rounds=0), "rounds must be at least 1"),
+        (TrainConfig(pruning_batches=0), "pruning_batches must be at least 1"),
+        (TrainConfig(epochs=3, rewind_epochs=3), "rewind_epochs must be below epochs, 3, got 3"),
+    ],
+)
+def test_options_that_do_not_fit(config: Any, message: str) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        config.check()
+
+
+def test_words_that_are_not_known() -> None:
+    word: Any = "all"
+    for options in ({"scope": word}, {"rewind": word}, {"layout": word}):
+        name = next(iter(options))
+        with pytest.raises(ArgumentError, match=f"unknown {name} 'all'"):
+            TrainConfig(**options).check()
