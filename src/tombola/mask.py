@@ -44,7 +44,7 @@ class Mask(Mapping[str, BoolArray]):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Mapping):
             return NotImplemented
-        return list(self) == list(other) and all(np.array_equal(self[name], other[name]) for name in self)
+        return self.keys() == other.keys() and all(np.array_equal(self[name], other[name]) for name in self)
 
     __hash__ = None  # type: ignore[assignment]
 
