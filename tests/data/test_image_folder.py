@@ -33,8 +33,14 @@ def tiny_imagenet(root: Path) -> Path:
     (folder / "val" / "val_annotations.txt").write_text("".join(lines))
     (folder / "test" / "images").mkdir(parents=True)
     save(folder / "test" / "images" / "test_0.png", 0)  # without a label: of no use
-    (folder / "words.txt").write_text("n01\tgoldfish, Carassius auratus\nn02\tbullfrog\nn09\tother\n")
+    (folder / "words.txt").write_text(
+        "n01\tgoldfish, Carassius auratus\nn02\tbullfrog\nn03\tnewt, eft\nn09\tother\n"
+    )
     return folder
+
+
+def oblong(path: Path) -> None:
+    Image.fromarray(np.zeros((8, 4, 3), dtype=np.uint8)).save(path)
 
 
 def plain(root: Path, test: str, inner: str = "") -> Path:
@@ -51,7 +57,7 @@ def values(data: Dataset) -> tuple[list[int], list[int]]:
 
 def check_tiny(data: Dataset) -> None:
     assert values(data) == ([100, 101, 102, 103], [1, 0, 2, 1])
-    assert data.class_names == ("goldfish", "bullfrog", "n03")
+    assert data.class_names == ("goldfish", "bullfrog", "newt")
     assert (len(data.train), data.image_size, data.in_channels) == (12, 8, 3)
     assert sorted(data.train.images[:, 0, 0, 0].tolist()) == [10 * k + n for k in range(3) for n in range(4)]
     assert (data.train.images[:, 0, 0, 0] // 10).tolist() == data.train.labels.tolist()
@@ -104,7 +110,35 @@ LIST = Path("val", "val_annotations.txt")
         (lambda f: (f / LIST).write_text("a.png\n"), "line 1: expected an image and its class, got 'a.png'"),
         (lambda f: (f / LIST).write_text("a.png\tn99\n"), "line 1: expected an image and its class"),
         (lambda f: (f / "val" / "images" / "val_0.png").unlink(), "val_0.png: No such file"),
-        (lambda f: (f / "val" / "images" / "val_1.png").write_bytes(b"x"), "row 1: cannot decode the image"),
+        (
+            lambda f: (f / "val" / "images" / "val_1.png").write_bytes(b"x"),
+            "tiny-imagenet-200/val/images/val_1.png: cannot decode the image",
+        ),
+        (
+            lambda f: (f / "train" / "n01" / "images" / "n01_0.png").write_bytes(b"x"),
+            "train/n01/images/n01_0.png: cannot decode the image",
+        ),
+        (
+            lambda f: oblong(f / "train" / "n01" / "images" / "n01_0.png"),
+            "n01_0.png: images must be square, got 8×4",
+        ),
+        (
+            lambda f: oblong(f / "train" / "n02" / "images" / "n02_3.png"),
+            r"n02_3.png: an image of 8×4 \(height × width\) where .*/n01/images/n01_0.png has 8×8; all must",
+        ),
+        (
+            lambda f: (f / LIST).write_bytes(b"val_0.png\tn02\nh\xf6he.png\tn01\n"),
+            r"val_annotations.txt line 2: expected UTF-8, got b'h\\xf6he",
+        ),
+        (
+            lambda f: (f / LIST).write_bytes(b"\nval_0.png\tn02\nval\0_1.png\tn01\n"),
+            r"val_annotations.txt line 3: expected an image and its class, got 'val\\x00_1.png",
+        ),
+        (lambda f: (f / LIST).write_text("\tn01\n"), "line 1: expected an image and its class, got"),
+        (
+            lambda f: (f / LIST).write_text("val_0.png\tn02\n\nval_1.png\tn01\nval_0.png\tn01\n"),
+            "val_annotations.txt line 4: image 'val_0.png' has a class already, from line 1",
+        ),
         (lambda f: save(f / "train" / "n09" / "images" / "z.txt.png", 0), None),
         (lambda f: (f / "train" / "empty").mkdir(), "empty: no images of this class"),
         (lambda f: (f / LIST).unlink(), "holds no test images: expected a folder test"),
@@ -120,6 +154,54 @@ def test_what_is_wrong_is_named(tmp_path: Path, harm: object, message: str | Non
         return
     with pytest.raises(DataError, match=message):
         load(folder, validation=0.0)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        b"n01\tgoldfish\nn02\tbullfrog\n",  # none for n03
+        b"n01\tgoldfish\nn02\tbullfrog\nn03\t, eft\n",
+        b"n01\tcrane, the bird\nn02\tbullfrog\nn03\tcrane, the machine\n",
+        b"n01\tgoldfish\nn02\tgrenouille \xe0 b\nn03\tnewt\n",  # Latin-1
+        None,
+    ],
+)
+def test_without_a_word_of_its_own_for_each_class_the_folders_name_them(
+    tmp_path: Path, words: bytes | None
+) -> None:
+    folder = tiny_imagenet(tmp_path)
+    (folder / "words.txt").unlink()
+    if words is not None:
+        (folder / "words.txt").write_bytes(words)
+    assert load(folder, validation=0.0).class_names == CLASSES
+
+
+@pytest.mark.parametrize("inner", ["", "images"])
+def test_hidden_entries_are_nobodys(tmp_path: Path, inner: str) -> None:
+    folder = plain(tmp_path / "set", "test", inner)
+    for split in ("train", "test"):
+        save(folder / split / ".ipynb_checkpoints" / "1-checkpoint.png", 99)
+        (folder / split / "n01" / inner / "._0.png").write_bytes(b"\0\5\x16\7")
+        save(folder / split / "n01" / inner / ".ipynb_checkpoints" / "0.png", 99)
+    data = load(folder, validation=0.0)
+    assert data.class_names == CLASSES
+    assert values(data) == ([0, 1, 10, 11, 20, 21], [0, 0, 1, 1, 2, 2])
+    assert len(data.train) == 6
+
+
+def test_hidden_folders_are_no_classes(tmp_path: Path) -> None:
+    (tmp_path / "train" / ".git").mkdir(parents=True)
+    with pytest.raises(DataError, match="no folder train with a folder of images"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("last", ["\n", "\n\n", " \t\n", "\r\n"])
+def test_blank_lines_say_nothing_and_images_without_a_line_are_left_out(tmp_path: Path, last: str) -> None:
+    folder = tiny_imagenet(tmp_path)
+    with (folder / LIST).open("a", newline="") as file:
+        file.write(last)
+    save(folder / "val" / "images" / "val_9.png", 200)
+    check_tiny(load(folder, validation=0.0))
 
 
 def test_a_class_of_the_test_split_alone(tmp_path: Path) -> None:

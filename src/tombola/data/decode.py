@@ -24,27 +24,33 @@ _SIZE_WORTH_THREADS = 64
 _DEEP = ("I", "F")
 
 
-def decode(cells: Sequence[bytes | None], where: str) -> Pixels:
+def decode(cells: Sequence[bytes | None], where: str, names: Sequence[str] | None = None) -> Pixels:
     """The images in `cells` (JPEG, PNG, … whatever Pillow reads) as uint8 of shape (N, S, S, C).
 
-    C is 1 when every image is 8-bit grey (Pillow's mode L), else 3 (RGB). `where` names the file.
-    Raises DataError, naming the row, for bytes that are no image, for a shape that is not square or
-    not that of row 0, and for more than 8 bits a channel.
+    C is 1 when every image is 8-bit grey (Pillow's mode L), else 3 (RGB). `where` names the file that has
+    them as rows; images that are files of their own have `names`, one each, instead.
+    Raises DataError, naming the image, for bytes that are no image, for a shape that is not square or
+    not that of the first, and for more than 8 bits a channel.
     """
+
+    def called(row: int) -> str:
+        return f"{where} row {row}" if names is None else names[row]
+
     if not cells:
         return np.zeros((0, 0, 0, 1), dtype=np.uint8)
-    (width, height), _ = _open(cells[0], f"{where} row 0")
+    (width, height), _ = _open(cells[0], called(0))
     if width != height:
-        raise DataError(f"{where} row 0: images must be square, got {height}×{width} (height × width)")
+        raise DataError(f"{called(0)}: images must be square, got {height}×{width} (height × width)")
+    first_image = "row 0" if names is None else names[0]
 
     def chunk(first: int) -> Pixels:
         pixels = []
         for row, cell in enumerate(cells[first : first + _CHUNK], first):
-            size, data = _open(cell, f"{where} row {row}")
+            size, data = _open(cell, called(row))
             if size != (width, height):
                 raise DataError(
-                    f"{where} row {row}: an image of {size[1]}×{size[0]} (height × width) where row 0 has "
-                    f"{height}×{width}; all must have one shape"
+                    f"{called(row)}: an image of {size[1]}×{size[0]} (height × width) where "
+                    f"{first_image} has {height}×{width}; all must have one shape"
                 )
             pixels.append(data)
         return _stack(pixels, width)

@@ -5,7 +5,8 @@
     FOLDER/val/images/*.JPEG            with FOLDER/val/val_annotations.txt: file, class, box
 
 Tiny-ImageNet publishes no labels of its test images: its val folder is the test split, as everyone has it.
-Its words.txt, where it is, names the classes.
+Its words.txt names the classes, where it has another word for each. Whatever has a name that begins with a
+dot (.ipynb_checkpoints, ._1.png) is nobody's class or image.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ Labelled = list[tuple[Path, int]]
 def is_image_folder(folder: Path) -> bool:
     """Whether `folder` holds a train folder with a folder for each class."""
     train = folder / "train"
-    return train.is_dir() and any(path.is_dir() for path in train.iterdir())
+    return train.is_dir() and bool(_folders(train))
 
 
 def read_image_folder(folder: Path) -> tuple[list[Part], list[Part]]:
@@ -39,7 +40,7 @@ def read_image_folder(folder: Path) -> tuple[list[Part], list[Part]]:
     a class has no images, the test split has a class that train has not, or an image cannot be used.
     """
     train = folder / "train"
-    classes = sorted(path.name for path in train.iterdir() if path.is_dir())
+    classes = [path.name for path in _folders(train)]
     names = _names(folder, classes)
     test = _test_folder(folder, classes)
     found = _annotated(test, classes) if (test / ANNOTATIONS).is_file() else _by_class(test, classes)
@@ -47,8 +48,8 @@ def read_image_folder(folder: Path) -> tuple[list[Part], list[Part]]:
 
 
 def _by_class(split: Path, classes: Sequence[str]) -> Labelled:
-    for path in sorted(split.iterdir()):
-        if path.is_dir() and path.name not in classes:
+    for path in _folders(split):
+        if path.name not in classes:
             raise DataError(f"{path}: a class that the train folder does not have")
     found: Labelled = []
     for label, name in enumerate(classes):
@@ -60,16 +61,30 @@ def _by_class(split: Path, classes: Sequence[str]) -> Labelled:
 
 
 def _annotated(split: Path, classes: Sequence[str]) -> Labelled:
-    """Images named in a file: name, class, and more that is of no interest here, parted by tabs."""
+    """Images named in a file: name, class, and more that is of no interest here, parted by tabs.
+
+    Blank lines say nothing. An image that no line names has no label, and is left out.
+    """
     labels = {name: label for label, name in enumerate(classes)}
     found: Labelled = []
-    for number, line in enumerate((split / ANNOTATIONS).read_text(encoding="utf-8").splitlines(), start=1):
+    lines: dict[str, int] = {}
+    # Split as bytes: then a line that is not UTF-8 can be named by its number.
+    for number, raw in enumerate((split / ANNOTATIONS).read_bytes().splitlines(), start=1):
+        where = f"{split / ANNOTATIONS} line {number}"
+        try:
+            line = raw.decode("utf-8")
+        except UnicodeDecodeError:
+            raise DataError(f"{where}: expected UTF-8, got {raw!r:.80}") from None
+        if not line.strip():
+            continue
         fields = line.split("\t")
-        if len(fields) < 2 or fields[1] not in labels:
-            raise DataError(
-                f"{split / ANNOTATIONS} line {number}: expected an image and its class, got {line!r:.80}"
-            )
-        found.append((split / "images" / Path(fields[0]).name, labels[fields[1]]))
+        name = Path(fields[0]).name
+        if len(fields) < 2 or not name or "\0" in name or fields[1] not in labels:
+            raise DataError(f"{where}: expected an image and its class, got {line!r:.80}")
+        if name in lines:
+            raise DataError(f"{where}: image {name!r:.80} has a class already, from line {lines[name]}")
+        lines[name] = number
+        found.append((split / "images" / name, labels[fields[1]]))
     return found
 
 
@@ -88,23 +103,36 @@ def _read(split: Path, found: Labelled, names: tuple[str, ...]) -> Part:
     if not found:
         raise DataError(f"{split}: no images ({', '.join(sorted(SUFFIXES))})")
     try:
-        images = decode([path.read_bytes() for path, _ in found], str(split))
+        cells = [path.read_bytes() for path, _ in found]
     except OSError as error:
         raise DataError(f"{error.filename}: {error.strerror}") from None
+    images = decode(cells, str(split), [str(path) for path, _ in found])
     return Part(str(split), images, np.array([label for _, label in found], dtype=np.int64), names)
+
+
+def _visible(folder: Path) -> list[Path]:
+    """The entries of `folder`, sorted, without those that programs hide there for themselves."""
+    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+
+
+def _folders(folder: Path) -> list[Path]:
+    return [path for path in _visible(folder) if path.is_dir()]
 
 
 def _images(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+    return [path for path in _visible(folder) if path.suffix.lower() in SUFFIXES and path.is_file()]
 
 
 def _names(folder: Path, classes: Sequence[str]) -> tuple[str, ...]:
-    """The classes by the first word that words.txt has for them, where there is one for each."""
+    """The classes by the first word that words.txt has for them, where there is one for each and no two
+    are equal (the crane that flies, the crane that lifts); else by their folders.
+    """
     try:
         lines = (folder / "words.txt").read_text(encoding="utf-8").splitlines()
-    except OSError:
+    except (OSError, UnicodeDecodeError):  # names are a courtesy, never a requirement
         return tuple(classes)
     words = dict(line.split("\t", 1) for line in lines if "\t" in line)
-    return tuple(words.get(name, name).split(",")[0] for name in classes)
+    names = tuple(words.get(name, "").split(",")[0].strip() for name in classes)
+    return names if all(names) and len(set(names)) == len(names) else tuple(classes)
