@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from commands import TINY, refusal, tombola
+from commands import TINY, refusal, tombola, write_module
 from tombola import Ticket, densities
 
 RULES = ("uniform", "erk", "pyramidal", "balanced")
@@ -76,17 +76,51 @@ def test_the_table_of_densities(tmp_path: Path) -> None:
     options = ["--model", "conv2", "--width", "0.1", "--density", "0.3"]
     ended = tombola("bounds", "--densities", *options, "--png", tmp_path / "d.png")
     assert (ended.status, ended.err) == (0, "")
-    for rule in RULES:
-        assert rule in ended.out
-    assert ended.out.count("0.3") >= 4
+    # A tenth of 64 channels and 256 units; pooling leaves 16×16 of 32×32 pixels.
+    shapes = {
+        "conv1.weight": (6, 3, 3, 3),
+        "conv2.weight": (6, 6, 3, 3),
+        "fc1.weight": (26, 6 * 16 * 16),
+        "fc2.weight": (26, 26),
+        "fc3.weight": (10, 26),
+    }
+    sizes = {name: math.prod(shape) for name, shape in shapes.items()}
+    asked = {rule: densities(shapes, 0.3, rule) for rule in RULES}
+    lines = [line.split() for line in ended.out.splitlines()]
+    assert ["layer", "weights", *asked] in lines
+    for name, size in sizes.items():
+        assert [name, f"{size:,}", *(f"{found[name]:.4g}" for found in asked.values())] in lines
+    assert ["all", f"{sum(sizes.values()):,}", *["0.3"] * len(asked)] in lines
     with Image.open(tmp_path / "d.png") as image:
         assert image.format == "PNG"
         assert len(np.unique(np.asarray(image.convert("RGB")).reshape(-1, 3), axis=0)) > 20
     said = json.loads(tombola("bounds", "--densities", *options, "--json").out)
-    assert sorted(said["densities"]) == sorted(RULES)
+    assert said["weights"] == sizes
+    assert said["densities"] == asked
     for found in said["densities"].values():
         total = sum(said["weights"][name] * value for name, value in found.items())
         assert total == pytest.approx(0.3 * sum(said["weights"].values()))
+
+
+def test_a_table_takes_no_memory_for_the_model() -> None:
+    ended = tombola("bounds", "--densities", "--model", "mlp", "--width", "1e6", "--json")
+    assert (ended.status, ended.err) == (0, "")
+    assert json.loads(ended.out)["weights"]["fc2.weight"] == 256_000_000**2
+    vast = ("bounds", "--densities", "--model", "mlp", "--width", "1e12")
+    assert "model 'mlp' cannot be built with width 1e+12: " in refusal(*vast)
+
+
+def test_the_table_of_a_model_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = """
+import torch
+def build(width, in_channels, classes):
+    model = torch.nn.Sequential(torch.nn.Linear(in_channels, 7), torch.nn.Linear(7, classes))
+    assert model[0].weight.abs().sum().item() > 0
+    return model
+"""
+    write_module(monkeypatch, tmp_path, "own_for_bounds", text)
+    said = json.loads(tombola("bounds", "--densities", "--model", "own_for_bounds:build", "--json").out)
+    assert said["weights"] == {"0.weight": 21, "1.weight": 70}
 
 
 def test_bad_tables() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from tombola.errors import ArgumentError, TicketError
@@ -29,20 +30,34 @@ def plain_model(
     One of the library's own is first laid out without memory: metadata may ask for a network of any size.
     Raises TicketError where it does not fit, ArgumentError where it cannot be built.
     """
+    from tombola import models
+
+    laid_out = skeleton(name, width=width, in_channels=in_channels, classes=classes, image_size=image_size)
+    if ":" in name:
+        return laid_out
+    ticket.check_fits(laid_out)
+    return models.build(name, width=width, in_channels=in_channels, classes=classes, image_size=image_size)
+
+
+def skeleton(name: str, *, width: float, in_channels: int, classes: int, image_size: int) -> nn.Module:
+    """The architecture `name` on torch's meta device: shapes without memory and without random draws.
+
+    A model of the user's own, `module:function`, is built as it is: its code may need values.
+    Raises ArgumentError, one line, where it cannot be built.
+    """
     import torch
 
     from tombola import models
 
-    options = {"in_channels": in_channels, "classes": classes, "image_size": image_size}
-    if ":" not in name:
-        try:
-            with torch.device("meta"):
-                skeleton = models.build(name, width=width, **options)
-        except (RuntimeError, TypeError, OverflowError, MemoryError) as error:
-            what = str(error).strip().splitlines()[0][:120]
-            raise ArgumentError(f"model {name!r} cannot be built with width {width:g}: {what}") from error
-        ticket.check_fits(skeleton)
-    return models.build(name, width=width, **options)
+    where = nullcontext() if ":" in name else torch.device("meta")
+    try:
+        with where:
+            return models.build(
+                name, width=width, in_channels=in_channels, classes=classes, image_size=image_size
+            )
+    except (RuntimeError, TypeError, OverflowError, MemoryError) as error:
+        what = (str(error).strip() or type(error).__name__).splitlines()[0][:120]
+        raise ArgumentError(f"model {name!r} cannot be built with width {width:g}: {what}") from error
 
 
 def model_of(said: Mapping[str, str]) -> str:

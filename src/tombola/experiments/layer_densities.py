@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from tombola import models
+from tombola.architecture import skeleton
 from tombola.source.density import densities
-from tombola.source.network import Source
+from tombola.source.plan import layer_shapes
 from tombola.source.rules import RULES
 
 Table = dict[str, dict[str, float]]
@@ -17,11 +17,10 @@ def density_table(
 ) -> tuple[Table, dict[str, int]]:
     """{rule: {layer: p_l}} at an overall `density`, and how many weights each layer has.
 
-    Raises ArgumentError for an unknown model, or a density that no rule can meet.
+    Nothing is drawn, and a model of the library's own takes no memory, however wide.
+    Raises ArgumentError for a model that is unknown or cannot be built, or a density that no rule can meet.
     """
-    network = models.build(
-        model, width=width, in_channels=in_channels, classes=classes, image_size=image_size
-    )
-    shapes = Source(network).shapes
+    network = skeleton(model, width=width, in_channels=in_channels, classes=classes, image_size=image_size)
+    shapes = layer_shapes(network)
     sizes = {name: math.prod(shape) for name, shape in shapes.items()}
     return {rule: densities(shapes, density, rule) for rule in RULES}, sizes
