@@ -10,7 +10,7 @@ import sklearn.datasets
 import torch
 from PIL import Image
 
-from commands import tombola
+from commands import refusal, tombola
 from tombola.data import Split, load
 from tombola.data.batches import Batches
 from tombola.data.tabular import TABLES
@@ -56,9 +56,9 @@ def test_a_search_a_ticket_and_a_picture(tmp_path: Path) -> None:
 
 
 def test_a_model_for_images_is_refused(tmp_path: Path) -> None:
-    ended = tombola("search", "--data", "iris", "--out", tmp_path / "run")
-    assert ended.status == 2
-    assert "image_size must be at least 2, got 1" in ended.complaint
+    for model, least in (("conv2", 2), ("resnet18", 8)):
+        complaint = refusal("search", "--data", "iris", "--model", model, "--out", tmp_path / "run")
+        assert f"image_size must be at least {least}, got 1" in complaint
 
 
 def test_bad_tables() -> None:

@@ -132,9 +132,13 @@ def test_rejects_counts(name: str, what: str) -> None:
         ("conv8", 16, "4 times"),
         ("vgg16", 16, "4 times"),
         ("vgg19", 16, "4 times"),
+        ("resnet18", 8, "3 times"),
+        ("resnet34", 8, "3 times"),
+        ("resnet50", 8, "3 times"),
+        ("resnet101", 8, "3 times"),
     ],
 )
-def test_rejects_images_too_small_for_the_poolings(name: str, least: int, times: str) -> None:
+def test_rejects_images_too_small_to_halve(name: str, least: int, times: str) -> None:
     builder: Callable[..., nn.Module] = MODELS[name]
     model = skeleton(builder, image_size=least, in_channels=1)
     assert model(meta_images(2, 1, least)).shape == (2, 10)

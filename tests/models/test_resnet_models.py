@@ -116,6 +116,7 @@ def test_stem_and_strides(builder: Callable[..., nn.Module]) -> None:
     assert weight_shapes(large)["conv1.weight"] == (64, 3, 7, 7)
     assert sizes_after(small, meta_images(2, 3, 64), ["conv1", *STAGES]) == [64, 64, 32, 16, 8]
     assert sizes_after(small, meta_images(2, 3, 9), ["conv1", *STAGES]) == [9, 9, 5, 3, 2]
+    assert sizes_after(small, meta_images(2, 3, 8), ["conv1", *STAGES]) == [8, 8, 4, 2, 1]
     names = ["conv1", "pool", *STAGES]
     assert sizes_after(large, meta_images(2, 3, 224), names) == [112, 56, 56, 28, 14, 7]
     # 7×7 and 3×3 with "same" padding round up: 65 -> 33 -> 17.

@@ -37,8 +37,9 @@ def check_arguments(
 ) -> None:
     """Raise ArgumentError unless a network named `model` can be built with these arguments.
 
-    `halvings` is the number of 2×2 poolings, each of which rounds the image's side down: the last one
-    must still find two pixels, so `image_size` must be at least 2^halvings.
+    `halvings` is the number of 2×2 poolings, each of which rounds the image's side down: the last one must
+    still find two pixels, so `image_size` must be at least 2^halvings. Stages with stride 2 count as such,
+    though they round up.
     """
     check_width(model, width)
     check_count(model, "in_channels", in_channels)

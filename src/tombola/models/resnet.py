@@ -72,11 +72,12 @@ class Bottleneck(nn.Module):
 def resnet18(width: float = 1.0, in_channels: int = 3, classes: int = 10, image_size: int = 32) -> nn.Module:
     """ResNet-18: stages of 2, 2, 2, 2 basic blocks of 64, 128, 256, 512 channels.
 
-    Maps floats (N, in_channels, image_size, image_size) to logits (N, classes); images of any size pass,
-    `image_size` only chooses the stem: up to 64 a 3×3 convolution, above it 7×7 with stride 2 and 3×3
-    max-pooling with stride 2. `width` multiplies every number of channels. Convolutions have no bias.
-    Layers: `conv1`, `bn1`, `layer1.0.conv1`, …, `layer2.0.shortcut.conv`, …, `fc`. Raises ArgumentError
-    for an argument out of range. 11,173,962 parameters at width 1 on 32×32 colour images with 10 classes.
+    Maps floats (N, in_channels, image_size, image_size) to logits (N, classes); images of other sizes from
+    8 upwards pass too, `image_size` only chooses the stem: up to 64 a 3×3 convolution, above it 7×7 with
+    stride 2 and 3×3 max-pooling with stride 2. `width` multiplies every number of channels. Convolutions
+    have no bias. Layers: `conv1`, `bn1`, `layer1.0.conv1`, …, `layer2.0.shortcut.conv`, …, `fc`. Raises
+    ArgumentError for an argument out of range, image_size < 8 among them. 11,173,962 parameters at width 1
+    on 32×32 colour images with 10 classes.
     """
     return _resnet("resnet18", BasicBlock, (2, 2, 2, 2), width, in_channels, classes, image_size)
 
@@ -118,7 +119,8 @@ def _resnet(
     classes: int,
     image_size: int,
 ) -> nn.Module:
-    check_arguments(model, width, in_channels, classes, image_size)
+    # Smaller images would pass, but with nothing left for the last stages to halve: a mistake, as in Conv-2.
+    check_arguments(model, width, in_channels, classes, image_size, halvings=len(depths) - 1)
     channels = scaled(_CHANNELS[0], width)
     small = image_size <= _LARGEST_SMALL_IMAGE
     layers: OrderedDict[str, nn.Module] = OrderedDict(
