@@ -17,7 +17,7 @@ from tombola.rng import threshold
 from tombola.source.density import AnyRule, check_density, densities, meets, overall
 from tombola.source.recipe import MAX_FAN_IN, MIN_FAN_DENSITY, MIN_FAN_IN, FixedTensor, RandomTensor, Shape
 from tombola.source.roles import Bias, Fixed, Weight, role_of
-from tombola.source.surgery import Found, find_parameters
+from tombola.source.surgery import Found, check_plain, find_parameters
 
 # The greatest that float32 holds.
 MAX_FIXED = float(np.finfo(np.float32).max)
@@ -232,6 +232,7 @@ def layer_shapes(model: nn.Module) -> dict[str, Shape]:
 
     Raises what `Source` raises for a model that it cannot take.
     """
+    check_plain(model)
     plan = make_plan(
         find_parameters(model),
         density=1.0,
