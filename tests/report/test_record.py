@@ -33,6 +33,11 @@ def test_dense_training() -> None:
     assert record.title == f"dense: all weights, trained, {record.nbytes / 1000:.0f} kB"
 
 
+def test_the_title_of_a_sparse_training() -> None:
+    record = Record.read(finished("train", "--method", "random", "--density", "0.25"))
+    assert record.title.startswith("random: 25 % of the weights, trained, ")
+
+
 def test_without_validation_the_curve_is_of_the_training_images() -> None:
     folder = finished("search", "--validation", "0")
     record = Record.read(folder)

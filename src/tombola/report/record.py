@@ -83,9 +83,10 @@ class Record:
     @property
     def title(self) -> str:
         """The method, what it leaves of the network, and the size of its file."""
-        kept = f"{100 * self.result['density']:.3g} % of the weights, none trained"
-        what = kept if self.result.get("ticket_bytes") else "all weights, trained"
-        return f"{self.result['method']}: {what}, {_bytes(self.nbytes)}"
+        density = self.result["density"]
+        kept = "all weights" if density == 1.0 else f"{100 * density:.3g} % of the weights"
+        trained = "none trained" if self.result.get("ticket_bytes") else "trained"
+        return f"{self.result['method']}: {kept}, {trained}, {_bytes(self.nbytes)}"
 
 
 def _bytes(count: int) -> str:
