@@ -48,7 +48,9 @@ class Optimizers:
 
     @torch.no_grad()
     def clear(self, name: str, where: torch.Tensor) -> None:
-        """Set to 0 whatever is remembered of the entries `where` of one parameter."""
+        """Set to 0 whatever is remembered of the entries `where` of one parameter (nothing is of one that
+        is not trained).
+        """
         for state in self._states(name):
             for key, value in state.items():
                 # "step" is a count, and may have the shape of a parameter that is a single number.
@@ -68,6 +70,8 @@ class Optimizers:
                     optimizer.state[parameter] = _cloned(states[name])
 
     def _states(self, name: str) -> Iterator[State]:
+        if name not in self._parameters:
+            return iter(())
         parameter = self._parameters[name]
         return (optimizer.state[parameter] for optimizer in self._known if parameter in optimizer.state)
 
