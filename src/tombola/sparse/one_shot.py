@@ -18,11 +18,11 @@ from torch import nn
 from tombola.errors import ArgumentError
 from tombola.mask import Mask
 from tombola.search.counts import LayerDensity
-from tombola.source.density import AnyRule
+from tombola.source.density import AnyRule, check_density
 from tombola.source.network import Source
 from tombola.sparse.base import check_free, searched_names
 from tombola.sparse.options import check_steps
-from tombola.sparse.ranking import keep_best, magnitudes, random_ranks
+from tombola.sparse.ranking import counts_in, keep_best, magnitudes, random_ranks
 
 Loss = Callable[[nn.Module], torch.Tensor]
 """model -> its loss on some examples, a scalar: `lambda model: cross_entropy(model(x), y)`."""
@@ -106,11 +106,13 @@ def synflow(source: Source, density: float, loss: Loss, *, rounds: int = 100, sc
     it gives the model; inputs of integers (tokens) are taken as they come. The other parameters as in
     `magnitude`.
     """
+    check_free(source)
     check_steps("rounds", rounds)
+    counts_in(source, check_density(density), scope=scope)  # better refused now than on the way
     names = searched_names(source)
     with _trainable(source) as weights:
+        source.model.eval()  # first: in training mode, `loss` would leave its data in the statistics
         flow = _Flow(source.model, weights, loss)
-        source.model.eval()
         kept = {name: torch.ones_like(weight, dtype=torch.bool) for name, weight in weights.items()}
         for number in range(1, rounds + 1):
             scores = flow.scores(kept)
