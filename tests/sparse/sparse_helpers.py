@@ -165,3 +165,29 @@ def same_state(first: SparseTraining, second: SparseTraining) -> bool:
         and list(mine) == list(theirs)
         and all(mine[name].numpy().tobytes() == theirs[name].numpy().tobytes() for name in mine)
     )
+
+
+def prune_by_hand(
+    model: nn.Module,
+    masks: dict[str, torch.Tensor],
+    alive: dict[str, torch.Tensor],
+    layers: list[list[str]],
+    part: float,
+    scope: str,
+) -> dict[str, torch.Tensor]:
+    """Masks of the greatest |weights| of a plain model under `masks`: round(part · alive) for each layer, or
+    as many over all of them together.
+    """
+    counts = [round(part * sum(int(alive[name].sum()) for name in names)) for names in layers]
+    groups = list(zip(layers, counts, strict=True))
+    if scope == "global":
+        groups = [([name for names in layers for name in names], sum(counts))]
+    pruned = dict(masks)
+    for names, count in groups:
+        ranks = [torch.where(masks[name], model.get_parameter(name).detach().abs(), -1.0) for name in names]
+        flat = torch.cat([rank.flatten() for rank in ranks])
+        best = torch.zeros(flat.numel(), dtype=torch.bool)
+        best[torch.argsort(flat, descending=True, stable=True)[:count]] = True
+        parts = torch.split(best, [rank.numel() for rank in ranks])
+        pruned |= {name: part.view_as(masks[name]) for name, part in zip(names, parts, strict=True)}
+    return pruned
