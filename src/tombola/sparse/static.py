@@ -71,7 +71,10 @@ def _fit_weights(source: Source, weights: Mapping[str, npt.ArrayLike]) -> dict[s
     for name, values in weights.items():
         if name not in source.shapes:
             raise ArgumentError(f"weights name {name!r}, but the tensors are: {', '.join(source.shapes)}")
-        tensor = torch.as_tensor(values, dtype=torch.float32)
+        try:
+            tensor = torch.as_tensor(values, dtype=torch.float32)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise ArgumentError(f"weights {name!r}: expected numbers: {error}") from None
         if tuple(tensor.shape) != source.shapes[name]:
             raise ArgumentError(
                 f"weights {name!r}: expected shape {source.shapes[name]}, got {tuple(tensor.shape)}"
