@@ -139,7 +139,7 @@ def top_k(scores: npt.NDArray[np.floating], keep: int) -> BoolArray:
 
 
 def _as_bool(name: str, values: npt.ArrayLike) -> BoolArray:
-    array = np.array(values)
+    array = np.array(values, order="C")  # which is what a file's bytes are taken from
     if array.dtype != np.bool_:
         if array.dtype.kind not in "iu" or not np.isin(array, (0, 1)).all():
             raise ArgumentError(f"mask {name!r}: expected booleans, got {array.dtype} values")
