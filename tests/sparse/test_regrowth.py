@@ -271,3 +271,21 @@ def test_a_gradient_that_is_no_number_is_refused() -> None:
     with pytest.raises(ArgumentError, match="the weights, or gradients, of 'weight' must be numbers"):
         training.step()
     assert kept(training) == KEPT
+
+
+def test_a_grown_weight_starts_from_nothing_whatever_was_written_there() -> None:
+    source, mask = line(WEIGHTS, KEPT)
+    training = RigL(source, 0.5, fraction=0.5, period=1, end=None)
+    place(training, WEIGHTS, mask)
+    optimizer = torch.optim.SGD(training.parameters(), lr=0.0, momentum=0.9)
+    backward(training, [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 9.0, 4.0])
+    optimizer.step()
+    weight = source.parameter("weight")
+    with torch.no_grad():  # a user's own writing, or an optimiser that mixes the weights
+        weight[0, 4:] = 5.0
+        optimizer.state[weight]["momentum_buffer"][0, 4:] = 5.0
+    assert source.in_use("weight")[0, 4:].tolist() == [0, 0, 0, 0]
+    training.step()
+    assert kept(training) == [1, 2, 6, 7]
+    assert source.in_use("weight").tolist() == [[0, -4, 3, 0, 0, 0, 0, 0]]
+    assert not optimizer.state[weight]["momentum_buffer"].any()
