@@ -9,7 +9,7 @@ import torch
 from sparse_helpers import layer_counts, loss_on, make_source, prune_by_hand, sgd, train, update
 
 from builders import CASES
-from tombola import ArgumentError, Mask
+from tombola import ArgumentError, Mask, Source
 from tombola.search.schedule import Cubic
 from tombola.sparse import Gradual
 
@@ -115,7 +115,8 @@ def test_the_density_is_there_again_after_loading(interrupted: int) -> None:
 
 
 def test_weights_of_zero_are_kept_before_those_dropped() -> None:
-    training = Gradual(make_source("mlp"), 0.5, begin=0, end=4, period=1, scope="layer")
+    source = Source(CASES["mlp"].build(), init="kaiming_uniform")
+    training = Gradual(source, 0.5, begin=0, end=4, period=1, scope="layer")
     for _ in range(2):
         training.step()
     before = training.mask

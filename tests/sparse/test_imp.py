@@ -140,6 +140,7 @@ def test_weights_and_statistics_are_those_of_the_step_rewound_to(rewind_step: in
         ({"density": 0.6}, {"density": 0.075, "rounds": 3}, [0.3, 0.15, 0.075]),
         ({}, {"density": 0.8}, [0.8]),
         ({}, {"density": 0.8**3}, [0.8, 0.64, 0.512]),  # a power of the fraction takes no round more
+        ({}, {"density": 0.9**4, "fraction": 0.1}, [0.9, 0.81, 0.729, 0.6561]),
         ({}, {"density": 0.5, "fraction": 0.2}, [0.8, 0.64, 0.512, 0.5]),
         ({}, {"density": 0.9, "fraction": 0.2}, [0.9]),
         ({}, {"density": 0.1, "fraction": 0.5}, [0.5, 0.25, 0.125, 0.1]),
@@ -213,6 +214,17 @@ def test_the_step_to_rewind_to_must_have_come() -> None:
     imp.step()
     imp.next_round()
     assert imp.round == 1
+
+
+def test_what_is_pruned_stays_so_even_beside_zeros() -> None:
+    imp = IMP(Source(CASES["mlp"].build(), init="kaiming_uniform"), 0.3, rounds=2, scope="layer")
+    imp.next_round()
+    before = imp.mask
+    with torch.no_grad():
+        for parameter in imp.parameters():
+            parameter.zero_()
+    imp.next_round()
+    assert imp.mask <= before
 
 
 def test_nothing_is_pruned_once_detached() -> None:

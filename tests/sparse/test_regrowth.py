@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import Any
 
@@ -284,8 +285,20 @@ def test_a_grown_weight_starts_from_nothing_whatever_was_written_there() -> None
     with torch.no_grad():  # a user's own writing, or an optimiser that mixes the weights
         weight[0, 4:] = -5.0
         optimizer.state[weight]["momentum_buffer"][0, 4:] = 5.0
-    assert is_plus_zero(source.in_use("weight").detach(), ~mask["weight"])
+    with torch.no_grad():  # where no zeros are added to sum gradients in
+        assert is_plus_zero(source.in_use("weight"), ~mask["weight"])
     training.step()
     assert kept(training) == [1, 2, 6, 7]
     assert source.in_use("weight").tolist() == [[0, -4, 3, 0, 0, 0, 0, 0]]
     assert not optimizer.state[weight]["momentum_buffer"].any()
+
+
+def test_a_state_is_no_window_into_the_sums() -> None:
+    training = RigL(make_source("mlp"), 0.3, period=4, accumulate=4)
+    optimizer = sgd(training)
+    train(CASES["mlp"], training, optimizer, range(1))
+    state = training.state_dict()
+    before = copy.deepcopy(state["own"])
+    assert any(sums.any() for sums in before.values())
+    train(CASES["mlp"], training, optimizer, range(1, 3))
+    assert all(torch.equal(state["own"][name], sums) for name, sums in before.items())

@@ -154,6 +154,12 @@ def test_a_saved_training_goes_on_exactly(method: str, kind: str, interrupted: i
     assert rest.steps == whole.steps == STEPS
     assert same_state(rest, whole)
     assert same_state(half, whole)
+    # One may go back in the same training, too, whatever it has become since.
+    saved, saved_optimizer = torch.load(tmp_path / "state.pt", weights_only=True)
+    half.load_state_dict(saved)
+    optimizer.load_state_dict(saved_optimizer)
+    train(case, half, optimizer, range(interrupted, STEPS))
+    assert same_state(half, whole)
     assert torch.equal(outputs(kind, rest.source.model), outputs(kind, whole.source.model))
 
 
