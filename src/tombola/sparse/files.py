@@ -63,7 +63,8 @@ def load(path: str | os.PathLike[str]) -> dict[str, torch.Tensor]:
         for name in packed:
             stored[name] = _unpacked(*(stored.pop(name + end) for end in (_VALUES, _BITS, _SHAPE)))
     except (SafetensorError, KeyError, ValueError, RuntimeError, TypeError) as error:
-        raise ArgumentError(f"{os.fspath(path)} holds no trained network: {error}") from None
+        reason = str(error).partition("\n")[0]  # torch's go on for pages
+        raise ArgumentError(f"{os.fspath(path)} holds no trained network: {reason}") from None
     return stored
 
 
