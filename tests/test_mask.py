@@ -176,6 +176,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("masks")
 
 
+@pytest.mark.parametrize("shape", [[0, 1 << 63], [0, (1 << 64) - 1], [0, 1 << 62, 1 << 62]])
+def test_vast_mask_shapes_of_nothing_are_refused(shape: list[int], tmp_path: Path) -> None:
+    header = json.dumps({"w": {"dtype": "BOOL", "shape": shape, "data_offsets": [0, 0]}}).encode()
+    (tmp_path / "a").write_bytes(struct.pack("<Q", len(header)) + header)
+    with pytest.raises(ArgumentError, match="a is no mask file: ") as caught:
+        Mask.load(tmp_path / "a")
+    assert "\n" not in str(caught.value)
+
+
 @given(st.data())
 def test_damaged_mask_files_raise_nothing_else(folder: Path, data: st.DataObject) -> None:
     mixed().save(folder / "mask")
