@@ -1,4 +1,4 @@
-"""Learning rates against values worked out by hand."""
+"""Schedules against values worked out by hand."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import math
 
 import pytest
 
-from tombola.search.schedule import Cosine
+from tombola.errors import ArgumentError
+from tombola.search.schedule import Cosine, Cubic
 
 
 def test_half_a_cosine() -> None:
@@ -46,3 +47,17 @@ def test_never_below_zero_nor_above_the_peak(steps: int, warmup: int) -> None:
     assert max(values) == pytest.approx(0.3)
     assert values[:warmup] == sorted(values[:warmup])
     assert values[warmup:] == sorted(values[warmup:], reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ((1.5, 0.5, 0, 10), "the density to start from is the fraction .* got 1.5"),
+        ((1.0, 0.0, 0, 10), "the density to end with is the fraction .* got 0.0"),
+        ((1.0, 0.5, 10, 10), "begin must come before end, got 10 and 10"),
+        ((1.0, 0.5, -1, 10), "begin must come before end, got -1 and 10"),
+    ],
+)
+def test_a_cubic_that_cannot_be(values: tuple[float, float, int, int], message: str) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        Cubic(*values)

@@ -54,12 +54,20 @@ class Cubic:
 
     >>> [Cubic(start=1.0, final=0.5, begin=0, end=2)(step) for step in (0, 1, 2)]
     [1.0, 0.5625, 0.5]
+
+    Raises ArgumentError for densities outside (0, 1] and for steps that do not rise.
     """
 
     start: float
     final: float
     begin: int
     end: int
+
+    def __post_init__(self) -> None:
+        check_density(self.start, "the density to start from")
+        check_density(self.final, "the density to end with")
+        if not 0 <= self.begin < self.end:
+            raise ArgumentError(f"begin must come before end, got {self.begin} and {self.end}")
 
     def __call__(self, step: int) -> float:
         """The density after `step` updates."""

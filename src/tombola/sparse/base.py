@@ -91,7 +91,9 @@ class SparseTraining:
         return {name: self.source.in_use(name).detach().cpu().numpy().copy() for name in self.source.names}
 
     def watch(self, optimizer: Optimizer) -> None:
-        """Tell of an optimiser whose state was loaded, before it has stepped. Others need no telling."""
+        """Tell of an optimiser whose state was loaded, where the mask may change before it steps; others need
+        no telling.
+        """
         self.optimizers.watch(optimizer)
 
     def step(self) -> None:

@@ -38,7 +38,8 @@ class IMP(SparseTraining):
     fraction : of the kept weights, dropped after each round (0.2); the last round drops what is left to.
     rounds : their number in the place of a fraction: each then keeps the same factor.
     rewind_step : the step of the first round to whose weights is rewound; 0: the source's own.
-    rewind : `weights` alone, with the optimiser's memory cleared, or with the `optimizer`'s as it was then.
+    rewind : `weights` alone, with the optimiser's memory cleared, or with the `optimizer`'s as it was then:
+        train all rounds with the same optimiser, for a new one starts empty.
     scope : `global`, one threshold over all layers, or `layer`, which thins the source evenly.
 
     All trained parameters and the normalisation statistics are rewound. The learning rate is the loop's.

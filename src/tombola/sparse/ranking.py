@@ -88,7 +88,6 @@ def random_ranks(source: Source, name: str, purpose: str, round_number: int = 0)
     """A random number per weight of a tensor, float64: a function of (seed, name, purpose, round)."""
     parameter = source.parameter(name)
     words = Stream(source.seed, name, purpose, round_number).words(parameter.numel())
-    # Negative, for the words themselves: of equal ones either may win.
     return torch.from_numpy(words.astype("float64")).reshape(parameter.shape).to(parameter.device)
 
 
