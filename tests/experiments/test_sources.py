@@ -81,7 +81,6 @@ def test_another_seed_is_another() -> None:
     [
         (SearchConfig(source_density=1.5), r"source_density is the fraction .* got 1.5"),
         (SearchConfig(density=0.0), r"^density is the fraction .* got 0.0"),
-        (SearchConfig(density=0.6, source_density=0.5), "density 0.6 is above source_density 0.5"),
         (SearchConfig(rule="erdos"), "unknown rule 'erdos'"),
         (SearchConfig(ticket_rule="ek"), "unknown ticket_rule 'ek': did you mean 'erk'"),
         (SearchConfig(fan_scaling=True, scope="global"), "fan_scaling needs each layer's density beforehand"),

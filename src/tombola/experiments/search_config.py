@@ -46,11 +46,6 @@ class SearchConfig(SourceConfig):
         if self.method not in METHODS:
             raise unknown("method", self.method, METHODS)
         check_density(self.density)
-        if self.density > self.source_density and self.source_mask is None:
-            raise ArgumentError(
-                f"density {self.density:g} is above source_density {self.source_density:g}: a ticket keeps a "
-                "part of its source"
-            )
         if self.fan_scaling and self.scope == "global":
             raise ArgumentError("fan_scaling needs each layer's density beforehand: not with scope global")
         if self.period is not None:
