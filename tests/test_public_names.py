@@ -30,6 +30,7 @@ def test_exported_names() -> None:
         "export",
         "models",
         "sparse",
+        "theory",
     ]
     assert set(tombola.__all__) <= set(dir(tombola))
 
@@ -46,7 +47,8 @@ def test_unknown_names_are_attribute_errors() -> None:
 
 
 @pytest.mark.parametrize(
-    "package", ["", ".source", ".search", ".ticket", ".models", ".data", ".report", ".export", ".sparse"]
+    "package",
+    ["", ".source", ".search", ".ticket", ".models", ".data", ".report", ".export", ".sparse", ".theory"],
 )
 def test_importing_a_package_imports_no_torch(package: str) -> None:
     code = f"import sys, tombola{package}; sys.exit('torch' in sys.modules)"

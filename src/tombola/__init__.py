@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tombola import export as export
     from tombola import models as models
     from tombola import sparse as sparse
+    from tombola import theory as theory
     from tombola.errors import ArgumentError as ArgumentError
     from tombola.errors import DataError as DataError
     from tombola.errors import RunError as RunError
@@ -48,6 +49,7 @@ __getattr__, __dir__, __all__ = attributes(
         "export": "tombola.export",
         "models": "tombola.models",
         "sparse": "tombola.sparse",
+        "theory": "tombola.theory",
     },
     globals(),
 )
