@@ -162,6 +162,13 @@ def test_ties_by_hand(variant: str, target: float, members: list[int]) -> None:
 
 
 @pytest.mark.usefixtures("path")
+def test_equal_sums_of_one_half_are_ties() -> None:
+    # Just above and just below the target: 2 is one member of the right half, or two.
+    found = subset_sum([1.9, 2.1], [50.0, 60.0, 1.0, 1.0, 2.0], 0.2)
+    assert found.mask.astype(int).tolist() == [[0, 0, 0, 0, 1]] * 2
+
+
+@pytest.mark.usefixtures("path")
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_what_cannot_be_solved_is_reported(variant: str) -> None:
     found = subset_sum(
