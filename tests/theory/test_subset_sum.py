@@ -163,9 +163,19 @@ def test_ties_by_hand(variant: str, target: float, members: list[int]) -> None:
 
 @pytest.mark.usefixtures("path")
 def test_equal_sums_of_one_half_are_ties() -> None:
-    # Just above and just below the target: 2 is one member of the right half, or two.
+    # Just above and just below the target: 2 is one member of the half, or two.
     found = subset_sum([1.9, 2.1], [50.0, 60.0, 1.0, 1.0, 2.0], 0.2)
     assert found.mask.astype(int).tolist() == [[0, 0, 0, 0, 1]] * 2
+    found = subset_sum([1.9, 2.1], [1.0, 1.0, 2.0, 50.0, 60.0, 70.0], 0.2)
+    assert found.mask.astype(int).tolist() == [[0, 0, 1, 0, 0, 0]] * 2
+
+
+@pytest.mark.usefixtures("path")
+def test_sums_are_taken_in_the_order_stated() -> None:
+    # 1e16 + (1 + 1) is 1e16 + 2, but (1e16 + 1) + 1 is 1e16.
+    found = subset_sum([1e16 + 2], [1e16, 1.0, 1.0], 0.5)
+    assert (found.mask.all(), found.sums[0] == 1e16 + 2, found.solved.all()) == (True, True, True)
+    assert not subset_sum([1e16 + 2], [1e16, 1.0, 1.0, 0.0], 0.5).solved.any()
 
 
 @pytest.mark.usefixtures("path")
