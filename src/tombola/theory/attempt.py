@@ -1,0 +1,94 @@
+"""An attempt at a construction: the source of some widths as it is drawn, and what is kept of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tombola.mask import BoolArray
+from tombola.source.density import AnyRule
+from tombola.source.init import FloatArray
+from tombola.source.recipe import Generations, Recipe
+from tombola.theory.layout import Layout, Module
+from tombola.theory.target import Convolution, TargetLayer
+
+_ROUNDS = 5
+Densities = dict[int, float]
+"""{position of an affine module: the density of its tensors}."""
+
+
+@dataclass
+class Attempt:
+    """A layout with its recipe, and the masks chosen so far; `generations` where weights were redrawn."""
+
+    layout: Layout
+    recipe: Recipe
+    masks: dict[str, BoolArray] = field(default_factory=dict)
+    generations: dict[str, Generations | None] = field(default_factory=dict)
+
+    def weight(self, place: int) -> tuple[FloatArray, BoolArray]:
+        """The weight of an affine module, (out, in, taps), and which entries are alive."""
+        values, alive = self._drawn(f"{place}.weight")
+        shape = (*values.shape[:2], -1) if values.ndim > 2 else (*values.shape, 1)
+        return values.reshape(shape), alive.reshape(shape)
+
+    def bias(self, place: int) -> tuple[FloatArray, BoolArray]:
+        """The bias of an affine module, (out,), and which entries are alive."""
+        return self._drawn(f"{place}.bias")
+
+    def keep(self, place: int, weight: BoolArray, bias: BoolArray) -> None:
+        """Keep these entries of an affine module."""
+        self.masks[f"{place}.weight"] = weight.reshape(self.layout.modules[place].shape)
+        self.masks[f"{place}.bias"] = bias
+
+    def _drawn(self, name: str) -> tuple[FloatArray, BoolArray]:
+        tensor = next(tensor for tensor in self.recipe.tensors if tensor.name == name)
+        return self.recipe.initial(tensor), self.recipe.alive(tensor)
+
+
+def settle(
+    make: Callable[[Callable[[int], float]], Layout], seed: int, density: float, rule: AnyRule
+) -> Attempt:
+    """The attempt of a layout whose widths follow from its layers' densities, which follow from its widths:
+    `make` is asked for it some times over, with the density of the affine module at each position.
+    """
+    known: Densities = {}
+
+    def density_of(place: int) -> float:
+        return known.get(place, density)
+
+    for _ in range(_ROUNDS):
+        layout = make(density_of)
+        recipe = layout.recipe(seed, density, rule)
+        found = {
+            int(t.name.partition(".")[0]): t.alive_words / 2**32
+            for t in recipe.tensors
+            if t.name.endswith("weight")
+        }
+        if found == known:
+            break
+        known = found
+    return Attempt(layout, recipe)
+
+
+def pointwise(layer: TargetLayer, outputs: int) -> Module:
+    """An affine module over single inputs of a layer: linear, or a convolution of one position."""
+    return Module("affine", layer.inputs, outputs, Convolution((1, 1)) if layer.convolution else None)
+
+
+def like(layer: TargetLayer, inputs: int, outputs: int, copies: int = 1) -> Module:
+    """An affine module that moves as a layer of the target does."""
+    return Module("affine", inputs, outputs, layer.convolution, copies)
+
+
+def used_neurons(kept: BoolArray) -> BoolArray:
+    """Which neurons any kept edge of the next layer, (out, in, taps), reads."""
+    return np.asarray(kept.any(axis=(0, 2)))
+
+
+def density_at(attempt: Attempt, place: int) -> float:
+    """The density of an affine module's tensors."""
+    name = f"{place}.weight"
+    return next(t.alive_words / 2**32 for t in attempt.recipe.tensors if t.name == name)

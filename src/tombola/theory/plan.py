@@ -1,0 +1,94 @@
+"""What a construction is asked for, layer by layer: gains, tolerances, candidates and widths."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tombola.errors import ArgumentError
+from tombola.theory.carriers import LEAST, LEAST_CONSTANT
+from tombola.theory.target import TargetLayer
+
+# Neurons in reserve, beside those that are expected to do.
+_SPARE = 0.15
+_FEW = 8
+# Targets stay this far below the greatest single candidates: sums that reach far out are rare.
+_HEADROOM = 1.5
+
+
+class TooNarrowError(Exception):
+    """The source has too few neurons: to be tried again, wider."""
+
+
+@dataclass(frozen=True)
+class LayerPlan:
+    """One layer of the target, in units of its `gain`: |weights| and |biases| over it are below 1."""
+
+    layer: TargetLayer
+    gain: float
+    tolerance: float
+    sides: int
+
+    @property
+    def candidates(self) -> int:
+        """How many live edges a subset sum begins with: log2(1/η), for as many subsets as there are
+        tolerances in the range, and some more, for they crowd about 0 (Lueker 1998: O(log 1/η)).
+        """
+        return min(26, max(10, math.ceil(math.log2(1 / self.tolerance)) + 8))
+
+    def safe_taps(self) -> list[int]:
+        """The taps at which a constant may be read: those that never meet padding."""
+        moves = self.layer.convolution
+        if moves is None or moves.padding == (0, 0):
+            return list(range(self.layer.taps))
+        return [] if self.layer.size is None else moves.inner_taps(self.layer.size)
+
+    def carriers(self, density: float) -> int:
+        """Neurons for each group of edges that live with probability `density`."""
+        return math.ceil(self.candidates / density) + (2 if density < 1 else 0)
+
+    def constants(self, density: float) -> int:
+        """Neurons that are constants, for the biases; none where there are none, or no tap to read them."""
+        taps = len(self.safe_taps())
+        if not self.layer.bias.any() or not taps:
+            return 0
+        return math.ceil((self.candidates + 4) / (density * taps)) + 2
+
+    def width(self, first: float, second: float, factor: float) -> int:
+        """Neurons of a univariate layer with in-edges of density `first` and out-edges of density `second`,
+        `factor` times what is expected to do.
+        """
+        groups = self.sides * self.layer.inputs
+        # A neuron serves if any of its edges has the right sign and size.
+        serves = 1 - (1 - first * (1 - LEAST) / 2 * self.sides) ** self.layer.inputs
+        wanted = groups * self.carriers(second) / serves
+        constants = self.constants(second) / (first * (1 - LEAST_CONSTANT) / 2)
+        return math.ceil(factor * (1 + _SPARE) * (wanted + constants)) + _FEW
+
+
+def plan_layers(
+    target: Sequence[TargetLayer], tolerances: Sequence[float], nonnegative: bool
+) -> list[LayerPlan]:
+    """The plan of each layer, for tolerances in the target's units. `nonnegative`: no input is below 0.
+
+    Raises ArgumentError where a bias cannot be had: it has no constant to read but at the padding.
+    """
+    plans = []
+    for number, (layer, tolerance) in enumerate(zip(target, tolerances, strict=True)):
+        greatest = max(float(np.abs(layer.weight).max()), float(np.abs(layer.bias).max()))
+        gain = float(np.float32(_HEADROOM * greatest)) or 1.0
+        sides = 1 if (target[number - 1].relu if number else nonnegative) else 2
+        # A hair less: gain times the sum is rounded.
+        plan = LayerPlan(layer, gain, tolerance / gain * (1 - 1e-9), sides)
+        if layer.bias.any() and not plan.safe_taps():
+            why = (
+                "input_shape is not given, and its padding may be read at every tap"
+                if layer.size is None
+                else "each of its taps reads padding somewhere"
+            )
+            raise ArgumentError(f"layer {number}: a bias needs a constant input, but {why}")
+        plans.append(plan)
+    return plans

@@ -1,0 +1,94 @@
+"""Two source layers for each layer of the target.
+
+Pensia et al., "Optimal lottery tickets via subset sum: logarithmic over-parameterization is sufficient",
+NeurIPS 2020; Orseau et al., "Logarithmic pruning is all you need", NeurIPS 2020; with Erdős–Rényi sources as
+in paper B (Gadhikar et al. 2023), theorem 2.5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from tombola.mask import BoolArray
+from tombola.source.density import AnyRule
+from tombola.theory.attempt import Attempt, density_at, like, pointwise, settle, used_neurons
+from tombola.theory.carriers import Carriers, Univariate
+from tombola.theory.layout import Layout, Module
+from tombola.theory.plan import LayerPlan, TooNarrowError
+from tombola.theory.rows import Rows
+
+
+def two_layers(
+    plans: Sequence[LayerPlan], seed: int, density: float, rule: AnyRule, factor: float
+) -> Attempt:
+    """The target with a layer of univariate neurons before each of its layers: w_ji ≈ Σ_k u_jk a_k.
+
+    Raises TooNarrowError where widths of `factor` times the expected ones will not do.
+    """
+
+    def make(density_of: Callable[[int], float]) -> Layout:
+        layout = Layout()
+        for plan in plans:
+            if plan.layer.flatten:
+                layout.add(Module("flatten"))
+            first = len(layout.modules)
+            width = plan.width(density_of(first), density_of(first + 2), factor)
+            layout.add(pointwise(plan.layer, width))
+            layout.add(Module("relu"))
+            layout.add(like(plan.layer, width, plan.layer.outputs))
+            layout.add_gain(plan.gain)
+            if plan.layer.relu:
+                layout.add(Module("relu"))
+        return layout
+
+    attempt = settle(make, seed, density, rule)
+    place = 0
+    for plan in plans:
+        place += plan.layer.flatten
+        targets, biases = plan.layer.weight / plan.gain, plan.layer.bias / plan.gain
+        rows = Rows(*attempt.weight(place + 2), *attempt.bias(place + 2), targets, biases, plan.tolerance)
+        if (failed := build_block(attempt, plan, place, rows)).any():
+            raise TooNarrowError(f"{np.count_nonzero(failed)} rows have a subset sum without a solution")
+        attempt.keep(place + 2, rows.kept, rows.kept_biases)
+        place += 4 + plan.layer.relu
+    return attempt
+
+
+def build_block(attempt: Attempt, plan: LayerPlan, place: int, rows: Rows) -> BoolArray:
+    """Make the neurons of the module at `place` univariate, or constants, and choose what `rows`, of the
+    affine module after it, keep of them. Returns which rows failed. Raises TooNarrowError.
+    """
+    weights, alive = attempt.weight(place)
+    univariate = Univariate(weights[:, :, 0], alive[:, :, 0], *attempt.bias(place), plan.sides)
+    second = density_at(attempt, place + 2)
+    carriers = univariate.take(plan.carriers(second), plan.constants(second))
+    if carriers is None:
+        raise TooNarrowError("some input has too few neurons")
+    unsolved = rows.solve(carriers, range(len(carriers.members)), plan.candidates)
+    carriers, failed = _retry(rows, univariate, carriers, unsolved, plan.candidates)
+    if rows.target_biases.any():
+        failed |= rows.solve_biases(carriers, plan.safe_taps(), plan.candidates)
+    attempt.keep(place, *univariate.kept(carriers, used_neurons(rows.kept[~failed])))
+    return failed
+
+
+def _retry(
+    rows: Rows, univariate: Univariate, carriers: Carriers, unsolved: BoolArray, candidates: int
+) -> tuple[Carriers, BoolArray]:
+    """Give the groups of unsolved problems spare neurons, one after the other, until all are solved or no
+    neuron can help; the carriers then, and the rows that have failed.
+    """
+    group, row, tap = np.nonzero(unsolved)
+    while len(group):
+        wider = univariate.more(carriers, np.unique(group).tolist())
+        if wider is None:
+            break
+        carriers = wider
+        # With all of the live edges that there are now.
+        again = rows.solve_again(carriers, group, row, tap, carriers.members.shape[1] + candidates)
+        group, row, tap = group[again], row[again], tap[again]
+    failed = np.zeros(len(rows.weights), bool)
+    failed[row] = True
+    return carriers, failed
