@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -260,7 +261,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     open_streams()
     try:
-        status = _dispatch(list(sys.argv[1:] if arguments is None else arguments))
+        with warnings.catch_warnings():
+            # One line, as everything else that the command says, and no lines of code.
+            warnings.showwarning = lambda message, *_: _complain(f"warning: {message}")
+            status = _dispatch(list(sys.argv[1:] if arguments is None else arguments))
         sys.stdout.flush()  # a full disk shows here, not when the interpreter ends
         return status
     except BrokenPipeError:

@@ -170,3 +170,16 @@ def test_rejections(options: dict[str, Any], message: str) -> None:
 def test_epochs_that_do_not_exist_are_refused_at_once(epoch: int, start: int) -> None:
     with pytest.raises(ArgumentError, match="5 batches"):
         make().epoch(epoch, start)
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_a_tables_rows_are_left_as_they_are(shuffle: bool, channels_last: bool) -> None:
+    """They are float32 already: a cast makes no copy of them."""
+    rows = torch.tensor([[5.0, 1.0], [7.0, 3.0], [9.0, 2.0]]).view(3, 1, 1, 2)
+    split = Split(rows.clone(), torch.tensor([0, 1, 0]))
+    batches = Batches(split, 2, mean=(7.0, 2.0), std=(2.0, 1.0), shuffle=shuffle, channels_last=channels_last)
+    epochs = [torch.cat([x for x, _ in batches.epoch(0)]) for _ in range(3)]
+    assert torch.equal(split.images, rows)
+    assert torch.equal(epochs[0], epochs[2])
+    assert sorted(epochs[2][:, 0].flatten().tolist()) == [-1.0, 0.0, 1.0]

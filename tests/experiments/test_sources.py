@@ -106,24 +106,44 @@ def test_another_seed_is_another() -> None:
             "give no density and no source",
         ),
         (TrainConfig(method="static", ticket=Path("t"), rule="erk"), "give no density and no source"),
-        (TrainConfig(fan_scaling=True), "fan_scaling is for a sparse source"),
+        (TrainConfig(fan_scaling=True), "fan_scaling is for sparse training, not for method dense"),
+        (
+            TrainConfig(method="rigl", density=0.5, scope="global"),
+            "--scope is for method imp, .*, not for rigl",
+        ),
+        (TrainConfig(method="synflow", density=0.5, ticket_rule="erk"), "--ticket-rule is for method static"),
+        (
+            TrainConfig(method="set", density=0.5, accumulate=9),
+            "--accumulate is for method rigl, not for set",
+        ),
+        (TrainConfig(rounds=3), "--rounds is for method imp, not for dense"),
+        (TrainConfig(method="static", rewind="optimizer"), "--rewind is for method imp, not for static"),
+        (TrainConfig(layout="sparse"), "--layout is for method static, .*, not for dense"),
         (TrainConfig(method="snip", density=0.5, fan_scaling=True), "not with method snip, which ranks all"),
         (
             TrainConfig(method="magnitude", density=0.5, fan_scaling=True, scope="global"),
             "not with method magnitude, which ranks all",
         ),
         (TrainConfig(method="rigl", density=0.5, drop=1.0), r"drop must be in \(0, 1\), got 1.0"),
-        (TrainConfig(method="rigl", density=0.5, update_end=0.0), r"update_end must be in \(0, 1\), got 0.0"),
+        (TrainConfig(method="rigl", density=0.5, update_end=0.0), r"update_end must be in \(0, 1\], got 0.0"),
         (TrainConfig(period=0), "period must be at least 1"),
         (TrainConfig(accumulate=0), "accumulate must be at least 1"),
         (TrainConfig(rounds=0), "rounds must be at least 1"),
         (TrainConfig(pruning_batches=0), "pruning_batches must be at least 1"),
-        (TrainConfig(epochs=3, rewind_epochs=3), "rewind_epochs must be below epochs, 3, got 3"),
+        (
+            TrainConfig(method="imp", density=0.5, epochs=3, rewind_epochs=3),
+            "rewind_epochs must be below epochs, 3, got 3",
+        ),
     ],
 )
 def test_options_that_do_not_fit(config: Any, message: str) -> None:
     with pytest.raises(ArgumentError, match=message):
         config.check()
+
+
+def test_what_is_ranked_layer_by_layer_can_be_scaled() -> None:
+    TrainConfig(method="snip", density=0.5, scope="layer", fan_scaling=True).check()
+    TrainConfig(method="rigl", density=0.5, update_end=1.0).check()
 
 
 def test_words_that_are_not_known() -> None:

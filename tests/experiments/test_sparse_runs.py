@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,8 @@ from commands import STEPS, TINY, finished, metrics_of, refusal, result_of, tick
 from tombola import Mask, Source, Ticket, data, models, sparse
 from tombola.experiments.evaluation import evaluate
 from tombola.experiments.machine import Machine
+from tombola.experiments.sparse_learner import SparseLearner
+from tombola.experiments.train_config import TrainConfig
 
 METHODS = {
     "static": ("--source-density", "0.3", "--rule", "erk"),
@@ -206,3 +209,106 @@ def test_refusals(given: tuple[str, ...], said: str) -> None:
 def test_a_mask_of_another_model(tmp_path: Path) -> None:
     Mask({"fc.weight": np.ones((3, 3), bool)}).save(tmp_path / "m.safetensors")
     assert "mask names 'fc.weight'" in refusal("search", *TINY, "--source-mask", tmp_path / "m.safetensors")
+
+
+def test_a_table_stopped_and_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its rows are float32: whoever normalised them in place would see others after a resumption."""
+    table = ("--data", "iris", "--batch-size", "8", *options("imp"))
+    folder = tmp_path / "run"
+    stopped_at(monkeypatch, 40, "train", *TINY, *table, "--out", folder)
+    assert tombola("train", "--resume", "--out", folder).status == 0
+    assert_same(folder, finished("train", *table), "model.safetensors", "mask.safetensors", "examples.npz")
+
+
+def built(**given: Any) -> SparseLearner:
+    """The training of a configuration, 10 steps an epoch, on examples of its own."""
+    generator = torch.Generator().manual_seed(0)
+    examples = [
+        (torch.randn(8, 1, 8, 8, generator=generator), torch.arange(8))
+        for _ in range(given.pop("batches", 3))
+    ]
+    config = TrainConfig(**{"epochs": 4, "density": 0.3, **given})
+    config.check()
+    return SparseLearner(network(), config, 10, lambda: iter(examples))
+
+
+def test_epochs_become_steps() -> None:
+    imp = built(method="imp", rewind_epochs=2).training
+    assert isinstance(imp, sparse.IMP)
+    assert (imp.rewind_step, imp.rounds) == (20, 5)
+    for method in ("rigl", "set", "gradual"):
+        training = built(method=method, update_end=0.5, period=7).training
+        assert isinstance(training, (sparse.RigL, sparse.SET, sparse.Gradual))
+        assert (training.end, training.period) == (20, 7)
+    rigl = built(method="rigl", drop=0.2, accumulate=3).training
+    assert isinstance(rigl, sparse.RigL)
+    assert (rigl.fraction, rigl.accumulate) == (0.2, 3)
+
+
+@pytest.mark.parametrize("method", ["imp", "gradual"])
+def test_what_starts_from_the_whole_source_is_scaled_by_it(method: str) -> None:
+    recipe = built(method=method, density=0.1, source_density=0.5, fan_scaling=True).training.source.recipe
+    assert [tensor.fan_density for tensor in recipe.tensors] == [pytest.approx(0.5)] * 3
+    recipe = built(method="rigl", density=0.1, source_density=0.5, fan_scaling=True).training.source.recipe
+    assert [tensor.fan_density for tensor in recipe.tensors] == [pytest.approx(0.1)] * 3
+
+
+def test_the_batches_and_the_temperature_count() -> None:
+    one, two = (built(method="snip", density=0.2, pruning_batches=count) for count in (1, 2))
+    assert one.training.mask != two.training.mask
+    only = built(method="snip", density=0.2, pruning_batches=2, batches=1)
+    assert only.training.mask == one.training.mask
+
+    def loss(temperature: float) -> Mask:
+        x = torch.randn(8, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+        source = Source(network(), 0, "kaiming_uniform")
+        return sparse.grasp(
+            source,
+            0.2,
+            lambda model: torch.nn.functional.cross_entropy(model(x) / temperature, torch.arange(8)),
+        )
+
+    assert built(method="grasp", density=0.2).training.mask == loss(200.0)
+    assert loss(1.0) != loss(200.0)
+
+
+def test_a_scaled_ticket_is_checked_at_its_own_scale(tmp_path: Path) -> None:
+    run = finished("search", "--fan-scaling", "--density", "0.1")
+    path, ticket = run / "ticket.tombola", ticket_of(run)
+    for name, *checks in (("reinit", "--reinit"), ("shuffle", "--shuffle")):
+        weights, _, _ = began_with(tmp_path, name, "--ticket", path, *checks)
+        for tensor in ticket.recipe.tensors:
+            magnitudes = {round(float(w), 6) for w in np.unique(weights[tensor.name].abs().numpy()) if w}
+            expected = {round(float(w), 6) for w in np.unique(np.abs(ticket.weights()[tensor.name])) if w}
+            assert magnitudes == expected
+    line = refusal("train", *STILL, "--ticket", path, "--init", "uniform", "--out", tmp_path / "x")
+    assert "says how its weights are drawn: leave out init" in line
+
+
+def test_a_shuffle_stays_within_the_mask_that_was_the_source(tmp_path: Path) -> None:
+    found = finished("train", *options("imp"))
+    within = found / "mask.safetensors"
+    run = finished("search", "--source-mask", str(within), "--density", "0.1")
+    _, mask, _ = began_with(
+        tmp_path, "s", "--ticket", run / "ticket.tombola", "--shuffle", "--source-mask", within
+    )
+    assert mask <= Mask.load(within)
+    assert mask != ticket_of(run).mask
+
+
+def test_a_network_that_is_cut_through_is_said_to_be(tmp_path: Path) -> None:
+    given = ("--method", "imp", "--density", "0.002", "--rounds", "1", "--out", tmp_path / "run")
+    ended = tombola("train", *TINY, *given)
+    assert ended.status == 0
+    (line,) = [line for line in ended.err.splitlines() if "layers left" in line]
+    assert line.startswith("tombola: warning: layers left without a weight: ")
+    assert result_of(tmp_path / "run")["empty_layers"]
+    assert result_of(tmp_path / "run")["trained_epochs"] == 4
+
+
+def test_a_mask_of_nothing(tmp_path: Path) -> None:
+    shapes = Mask.load(finished("train", *options("imp")) / "mask.safetensors").shapes
+    Mask({name: np.zeros(shape, bool) for name, shape in shapes.items()}).save(tmp_path / "m.safetensors")
+    for scaling in ((), ("--fan-scaling",)):
+        line = refusal("search", *TINY, "--source-mask", tmp_path / "m.safetensors", *scaling)
+        assert line == "the mask keeps no weight at all"

@@ -38,7 +38,7 @@ FIRST = torch.tensor([True, False, False, False])
 def test_an_optimizer_is_known_from_its_first_step() -> None:
     parameters, optimizers = pair()
     optimizer = Adam(parameters.values())
-    assert optimizers.copy() == {}
+    assert optimizers.states() == {}
     step(optimizer)
     optimizers.clear("a", FIRST)
     for key in ("exp_avg", "exp_avg_sq"):
@@ -55,7 +55,7 @@ def test_one_that_trains_none_of_the_parameters_is_left_alone() -> None:
     optimizers.clear("a", FIRST)
     optimizers.set({})
     assert stranger.state[other]["momentum_buffer"].all()
-    assert optimizers.copy() == {}
+    assert optimizers.states() == {}
 
 
 def test_several_optimizers_share_the_parameters() -> None:
@@ -67,7 +67,7 @@ def test_several_optimizers_share_the_parameters() -> None:
     optimizers.clear("b", FIRST)
     assert first.state[parameters["a"]]["momentum_buffer"].tolist() == [0, 1, 1, 1]
     assert second.state[parameters["b"]]["exp_avg"][0] == 0
-    copied = optimizers.copy()
+    copied = optimizers.states()
     assert set(copied["a"]) == {"momentum_buffer"}
     assert set(copied["b"]) == {"step", "exp_avg", "exp_avg_sq"}
     optimizers.set(copied)
@@ -89,7 +89,7 @@ def test_what_is_copied_is_set_back_and_is_no_view(kind: Any) -> None:
     parameters, optimizers = pair()
     optimizer = kind(parameters.values(), lr=0.1, **({"momentum": 0.9} if kind is SGD else {}))
     step(optimizer)
-    copied = optimizers.copy()
+    copied = optimizers.states()
     wanted = {name: {key: torch.as_tensor(v).clone() for key, v in s.items()} for name, s in copied.items()}
     step(optimizer)
     for _ in range(2):
@@ -105,7 +105,7 @@ def test_what_is_not_named_is_forgotten() -> None:
     parameters, optimizers = pair()
     optimizer = SGD(parameters.values(), lr=0.1, momentum=0.9)
     step(optimizer)
-    optimizers.set({"b": optimizers.copy()["b"]})
+    optimizers.set({"b": optimizers.states()["b"]})
     assert list(optimizer.state) == [parameters["b"]]
 
 

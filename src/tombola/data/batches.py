@@ -122,6 +122,8 @@ class Batches:
         """(B, H, W, C) as stored to normalised float32 (B, C, H, W)."""
         laid = images if self.channels_last else images.permute(0, 3, 1, 2).contiguous()
         values = laid.flatten(1).float()
-        torch.addcmul(self._shift, values, self._scale, out=values)
-        x = values.view(laid.shape)
+        # Into the copy that a cast has made; a table's float32 rows are the data set's own.
+        out = values if images.dtype != torch.float32 else torch.empty_like(values)
+        torch.addcmul(self._shift, values, self._scale, out=out)
+        x = out.view(laid.shape)
         return x.permute(0, 3, 1, 2) if self.channels_last else x

@@ -81,6 +81,9 @@ def _save_sparse(loop: Loop, learner: SparseLearner) -> dict[str, Any]:
         "ticket_bytes": None,
         "bits_per_weight": 8 * size / mask.total,
         "model_bytes": size,
+        # Where a network is cut through.
+        "empty_layers": [name for name, kept in mask.items() if not kept.any()],
+        "trained_epochs": len(loop.plan),
         # How a ticket was trained: as it is, or checked against other weights or another mask.
         "check": (" and ".join(checks) or "retrain") if loop.config.ticket else None,
     }

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from torch import nn
 
+from tombola.errors import ArgumentError
 from tombola.experiments.repeat import is_ticket
 from tombola.experiments.source_config import SourceConfig
 from tombola.mask import Mask
@@ -47,6 +48,8 @@ def fan_densities(
     if config.ticket_rule is not None and kept is not None:
         return densities(shapes, kept, config.ticket_rule)
     if mask is not None:
+        if not mask.kept:
+            raise ArgumentError("the mask keeps no weight at all")
         alive = {name: float(mask[name].mean()) if name in mask else 1.0 for name in shapes}
     else:
         alive = densities(shapes, config.source_density, source_rule(config))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +12,12 @@ from torch import nn
 
 from tombola import sparse
 from tombola.data.batches import Batch
+from tombola.errors import ArgumentError
 from tombola.experiments.repeat import is_ticket
-from tombola.experiments.sources import make_source, other_seed, read_mask
+from tombola.experiments.sources import fan_densities, make_source, other_seed, read_mask
 from tombola.experiments.train_config import ONE_SHOT, TrainConfig
 from tombola.source.network import Source
+from tombola.source.plan import layer_shapes
 from tombola.ticket import Ticket
 
 # Wang et al. 2020 divide the logits by it, for gradients at initialisation that are far from their limits.
@@ -113,22 +115,33 @@ def _of_ticket(model: nn.Module, config: TrainConfig) -> sparse.Static:
     """The ticket from its own random weights, or checked against others: see `tombola.sparse.shuffled`."""
     assert config.ticket is not None
     seed, init, weights, within = config.seed, config.init, None, None
+    fan_density: Mapping[str, float] | None = None
     if is_ticket(config.ticket):
         ticket = Ticket.load(config.ticket)
-        mask, within = ticket.mask, ticket.recipe.mask()
+        if config.init != TrainConfig().init or config.fan_scaling:
+            raise ArgumentError(
+                f"{config.ticket} says how its weights are drawn: leave out init and fan_scaling"
+            )
+        mask, within, init = ticket.mask, ticket.recipe.mask(), ticket.recipe.init
+        # Weights of other places, or another seed, are to be of the same distribution.
+        names = layer_shapes(model)
+        fan_density = {t.name: t.fan_density for t in ticket.recipe.tensors if t.name in names}
         if not config.reinit:
-            seed, init = ticket.seed, ticket.recipe.init
+            seed = ticket.seed
         if not (config.reinit or config.shuffle):
             weights = ticket.weights()
     else:
         mask = read_mask(config.ticket)
+        fan_density = fan_densities(model, config, None, mask) if config.fan_scaling else None
     if config.reinit:
         seed = other_seed(config.seed)
     if config.shuffle:
+        within = within if config.source_mask is None else read_mask(config.source_mask)
         mask = sparse.shuffled(mask, config.seed, within)
     # Biases are in the mask of a source that draws them.
     drawn = any(name.rpartition(".")[2].endswith("bias") for name in mask)
-    return sparse.Static(Source(model, seed, init, bias=drawn, mask=mask), weights=weights)
+    source = Source(model, seed, init, bias=drawn, fan_density=fan_density, mask=mask)
+    return sparse.Static(source, weights=weights)
 
 
 def _pruned(

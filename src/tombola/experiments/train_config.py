@@ -13,6 +13,21 @@ from tombola.source.density import check_density
 
 ONE_SHOT = ("magnitude", "random", "snip", "grasp", "synflow")
 METHODS = ("dense", "static", "imp", "rigl", "set", "gradual", *ONE_SHOT)
+RANKED_GLOBALLY = ("snip", "grasp", "synflow")
+"""Those of the one-shot methods that rank all weights together where nothing else is said."""
+_USED_BY = {
+    "scope": ("imp", "gradual", *ONE_SHOT),
+    "ticket_rule": ("static", "rigl", "set", "magnitude", "random", "snip", "grasp"),
+    "period": ("rigl", "set", "gradual"),
+    "drop": ("rigl", "set"),
+    "update_end": ("rigl", "set", "gradual"),
+    "accumulate": ("rigl",),
+    "rounds": ("imp",),
+    "rewind_epochs": ("imp",),
+    "rewind": ("imp",),
+    "pruning_batches": ("snip", "grasp"),
+    "layout": METHODS[1:],
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,11 +63,13 @@ class TrainConfig(SourceConfig):
     pruning_batches: int = 1
     """SNIP, GraSP: batches of training data that they see."""
     ticket: Path | None = None
-    """static: a ticket, or the mask.safetensors of a training, to train from its own random weights."""
+    """static: a ticket, to train from its own random weights; or the mask.safetensors of a training, from
+    those of this run's seed and init."""
     reinit: bool = False
     """Train the ticket from other random weights."""
     shuffle: bool = False
-    """Train as many weights of each layer as the ticket has, at random places."""
+    """Train as many weights of each layer as the ticket has, at random places of its source: an
+    Erdős–Rényi one, or the one of --source-mask."""
     layout: Literal["dense", "sparse"] = "dense"
     """How model.safetensors holds pruned weights: as zeros, or not at all."""
 
@@ -69,9 +86,10 @@ class TrainConfig(SourceConfig):
             ("pruning_batches", self.pruning_batches, 1),
         ):
             at_least(name, value, least)
-        for name, fraction in (("drop", self.drop), ("update_end", self.update_end)):
-            if not 0 < fraction < 1:
-                raise ArgumentError(f"{name} must be in (0, 1), got {fraction!r}")
+        if not 0 < self.drop < 1:
+            raise ArgumentError(f"drop must be in (0, 1), got {self.drop!r}")
+        if not 0 < self.update_end <= 1:
+            raise ArgumentError(f"update_end must be in (0, 1], got {self.update_end!r}")
         if self.rewind_epochs >= self.epochs:
             raise ArgumentError(
                 f"rewind_epochs must be below epochs, {self.epochs}, got {self.rewind_epochs!r}"
@@ -87,6 +105,11 @@ class TrainConfig(SourceConfig):
             check_density(self.density)
         self._check_mask()
         self._check_scaling()
+        for name, methods in _USED_BY.items():
+            if self.method not in methods and getattr(self, name) != getattr(TrainConfig(), name):
+                raise ArgumentError(
+                    f"--{name.replace('_', '-')} is for method {', '.join(methods)}, not for {self.method}"
+                )
 
     def _check_mask(self) -> None:
         """Whether the options say once which weights are kept."""
@@ -101,14 +124,15 @@ class TrainConfig(SourceConfig):
                 raise ArgumentError(
                     f"--ticket says which weights to train: give --method static, got {self.method}"
                 )
-            if self.source_options() or self.source_mask or self.density or self.ticket_rule:
+            given = self.source_options() or self.density or self.ticket_rule
+            if given or (self.source_mask and not self.shuffle):
                 raise ArgumentError("--ticket says which weights to train: give no density and no source")
 
     def _check_scaling(self) -> None:
-        ranked_globally = self.scope == "global" or self.method in ("snip", "grasp", "synflow")
-        if self.fan_scaling and (self.method == "dense" or self.ticket is not None):
-            raise ArgumentError("fan_scaling is for a sparse source: not for method dense, nor for a ticket")
-        if self.fan_scaling and self.method in ONE_SHOT and ranked_globally:
+        scope = self.scope or ("global" if self.method in RANKED_GLOBALLY else "layer")
+        if self.fan_scaling and self.method == "dense":
+            raise ArgumentError("fan_scaling is for sparse training, not for method dense")
+        if self.fan_scaling and self.method in ONE_SHOT and scope == "global":
             raise ArgumentError(
                 f"fan_scaling needs each layer's density beforehand: not with method {self.method}, which "
                 "ranks all weights together"

@@ -44,8 +44,11 @@ class SparseTraining:
     train, and for a mask that leaves it.
 
     A new method computes its first mask, hands it to this constructor, and overrides `after_step`, which
-    may call `set_mask`. What it needs to go on exactly it adds to `own_state` and `load_own_state`.
+    may call `set_mask`. What it needs to go on exactly it adds to `own_state` and `load_own_state`; what must
+    always be there it names in `own_keys`.
     """
+
+    own_keys: tuple[str, ...] = ()
 
     def __init__(self, source: Source, mask: Masks) -> None:
         check_free(source)
@@ -82,6 +85,10 @@ class SparseTraining:
         """What stands in the slot of each tensor that takes part, by name."""
         return self._masked
 
+    def masked_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """The weights of the tensors that take part, by name."""
+        return ((name, self.source.parameter(name)) for name in self._masked)
+
     def parameters(self) -> Iterator[nn.Parameter]:
         """What an optimiser trains: every parameter that could be before the source was attached."""
         return iter(self._trained.values())
@@ -110,8 +117,10 @@ class SparseTraining:
         """Keep the weights of `mask` from now on: those dropped and those grown become 0 and lose what the
         optimiser remembers of them.
 
-        Raises ArgumentError for a mask that leaves the source; nothing is changed then.
+        Raises ArgumentError for a mask that leaves the source, and once that is detached; nothing is changed
+        then.
         """
+        self.source.check_attached("change the mask")
         _check_within(self.source, mask)
         for name, given in mask.items():
             masked, parameter = self._masked[name], self.source.parameter(name)
@@ -170,7 +179,15 @@ class SparseTraining:
                 "own": {},
             },
         )
+        for name in self._masked:
+            if state["mask"][name].dtype != torch.bool:
+                raise ArgumentError(
+                    f"the saved training has a mask of {state['mask'][name].dtype} for {name!r}"
+                )
         _check_within(self.source, {name: state["mask"][name] for name in self._masked})
+        for key in self.own_keys:
+            if key not in state["own"]:
+                raise ArgumentError(f"the saved training does not say its {key}")
         for name, parameter in parameters.items():
             parameter.copy_(state["weights"][name])
         for name, masked in self._masked.items():

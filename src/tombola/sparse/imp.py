@@ -46,6 +46,8 @@ class IMP(SparseTraining):
     Raises ArgumentError for an option out of range.
     """
 
+    own_keys = ("round", "start")
+
     def __init__(
         self,
         source: Source,
@@ -133,7 +135,7 @@ class IMP(SparseTraining):
             self._start = {
                 "weights": {name: p.detach().clone() for name, p in self._all().items()},
                 "buffers": self.source.buffers.state(),
-                "optimizer": self.optimizers.copy() if self.rewind == "optimizer" else {},
+                "optimizer": self.optimizers.states() if self.rewind == "optimizer" else {},
             }
 
 

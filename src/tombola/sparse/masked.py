@@ -25,11 +25,16 @@ class Masked(nn.Module):
     def forward(self, weight: torch.Tensor, alive: torch.Tensor | None) -> torch.Tensor:
         """The masked weight; `alive` holds wherever the mask does."""
         masked = torch.where(self.mask, weight, 0.0)
-        return masked if self.probe is None or not torch.is_grad_enabled() else masked + self.probe
+        if self.probe is None or not torch.is_grad_enabled():
+            return masked
+        if self.probe.dtype != weight.dtype or self.probe.device != weight.device:
+            self.start_probe(weight, self.gradient())  # the model has been moved, or cast
+        return masked + self.probe
 
-    def start_probe(self) -> None:
-        """Begin to sum gradients, from nothing."""
-        self.probe = torch.zeros(self.mask.shape, device=self.mask.device, requires_grad=True)
+    def start_probe(self, weight: torch.Tensor, gradient: torch.Tensor | None = None) -> None:
+        """Begin to sum gradients of `weight`, from nothing or from `gradient`."""
+        self.probe = torch.zeros_like(weight, requires_grad=True)
+        self.probe.grad = None if gradient is None else gradient.to(self.probe)
 
     def stop_probe(self) -> None:
         """End it, and free the memory."""

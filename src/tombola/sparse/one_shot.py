@@ -46,7 +46,13 @@ def magnitude(
     """
     del loss
     check_free(source)
-    return _kept(source, magnitudes(source, searched_names(source)), density, rule, scope)
+    ranks = {}
+    for name, values in magnitudes(source, searched_names(source)).items():
+        # Less than the spacing of float32: of equal magnitudes (signed constants have one) any may win,
+        # where the lower index alone would leave whole neurons without an edge.
+        lot = random_ranks(source, name, "magnitude") * 2.0**-58
+        ranks[name] = values.double() * (1.0 + lot)
+    return _kept(source, ranks, density, rule, scope)
 
 
 def random(
@@ -143,7 +149,10 @@ class _Flow:
             name: (self._state[full] * kept[name]).requires_grad_(True) for name, full in self._full.items()
         }
         state = {**self._state, **{self._full[name]: flow for name, flow in flows.items()}}
-        outputs = torch.func.functional_call(self._model, state, self._arguments, self._options)
+        try:
+            outputs = torch.func.functional_call(self._model, state, self._arguments, self._options)
+        except RuntimeError as error:
+            raise ArgumentError(f"synflow needs a model that computes in float64: {error}") from None
         if not isinstance(outputs, torch.Tensor):
             raise ArgumentError(f"synflow needs a model that gives one tensor, got {type(outputs).__name__}")
         gradients = _gradients(outputs.sum(), flows)
@@ -183,7 +192,8 @@ def _trainable(source: Source) -> Iterator[dict[str, torch.Tensor]]:
     for weight in weights.values():
         weight.requires_grad_(True)
     try:
-        yield weights
+        with torch.enable_grad():
+            yield weights
     finally:
         for weight in weights.values():
             weight.requires_grad_(False)

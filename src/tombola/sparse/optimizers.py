@@ -7,6 +7,7 @@ that train the method's parameters.
 
 from __future__ import annotations
 
+import copy
 import weakref
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -34,6 +35,10 @@ class Optimizers:
         # Goes when this object does.
         weakref.finalize(self, register_optimizer_step_post_hook(notice).remove)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Optimizers:
+        # A copy's parameters have other optimisers, which it has to notice for itself.
+        return Optimizers({name: copy.deepcopy(p, memo) for name, p in self._parameters.items()})
+
     def watch(self, optimizer: Optimizer) -> None:
         """Know an optimiser before it steps."""
         self._known.add(optimizer)
@@ -53,21 +58,26 @@ class Optimizers:
         """
         for state in self._states(name):
             for key, value in state.items():
-                # "step" is a count, and may have the shape of a parameter that is a single number.
-                if key != "step" and isinstance(value, torch.Tensor) and value.shape == where.shape:
+                # "step" is a count, and may have the shape of a parameter that is a single number; Rprop's
+                # "step_size" is a rate for each weight, which at 0 would stay there.
+                if (
+                    key not in ("step", "step_size")
+                    and isinstance(value, torch.Tensor)
+                    and value.shape == where.shape
+                ):
                     value.masked_fill_(where.to(value.device), 0)
 
-    def copy(self) -> dict[str, State]:
+    def states(self) -> dict[str, State]:
         """What is remembered of each parameter by name, copied. Of several optimisers, the first's."""
         return {name: _cloned(state) for name in self._parameters for state in list(self._states(name))[:1]}
 
     def set(self, states: Mapping[str, State]) -> None:
-        """Go back to what `copy` returned; parameters that it does not name are forgotten."""
+        """Go back to what `states` returned; parameters that it does not name are forgotten."""
         for name, parameter in self._parameters.items():
             for optimizer in self._known:
                 optimizer.state.pop(parameter, None)
                 if name in states and _trains(optimizer, parameter):
-                    optimizer.state[parameter] = _cloned(states[name])
+                    optimizer.state[parameter] = _beside(parameter, states[name])
 
     def _states(self, name: str) -> Iterator[State]:
         if name not in self._parameters:
@@ -78,6 +88,14 @@ class Optimizers:
 
 def _trains(optimizer: Optimizer, parameter: nn.Parameter) -> bool:
     return any(parameter is other for group in optimizer.param_groups for other in group["params"])
+
+
+def _beside(parameter: nn.Parameter, state: Mapping[str, Any]) -> State:
+    """A copy on the parameter's device, where it may have gone since; counts stay where they are."""
+    return {
+        key: value.to(parameter.device) if isinstance(value, torch.Tensor) and value.ndim else value
+        for key, value in _cloned(state).items()
+    }
 
 
 def _cloned(state: Mapping[str, Any]) -> State:

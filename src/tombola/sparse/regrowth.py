@@ -24,7 +24,7 @@ class Regrowth(SparseTraining):
     The first mask is drawn from the seed. The fraction is `fraction` · (1 + cos(π t / `end`)) / 2 after t
     steps, and there are no updates from `end` on; with `end` None it stays as it is, and so do they.
     A weight just dropped may be grown again: then nothing happens to it (Evci et al. 2020, section 3). One
-    that is grown starts at 0.
+    that is grown starts at 0. Layers whose weights were frozen before the source was attached keep theirs.
     """
 
     def __init__(
@@ -42,7 +42,8 @@ class Regrowth(SparseTraining):
         self.end = None if end is None else check_steps("end", end)
         ranks = {name: random_ranks(source, name, "sparse") for name in searched_names(source)}
         super().__init__(source, keep_best(source, ranks, density, rule=rule))
-        self._layers = layers_of(source)
+        trained = {name for name, parameter in self.masked_parameters() if parameter.requires_grad}
+        self._layers = {layer: names for layer, names in layers_of(source).items() if trained & {*names}}
         self.settings |= {
             "kept": {name: self._count(name) for name in self._layers},
             "fraction": self.fraction,
@@ -56,8 +57,12 @@ class Regrowth(SparseTraining):
 
     def after_step(self) -> None:
         """Update the masks when a period is full."""
-        if self.steps % self.period == 0 and self._updates_at(self.steps):
+        if self.steps % self.period == 0 and self._updates_at(self.steps) and self.may_update():
             self.set_mask(self._updated())
+
+    def may_update(self) -> bool:
+        """Whether this update can be made; else the mask stays as it is until the next."""
+        return True
 
     def drop_fraction(self, step: int) -> float:
         """The fraction of the kept weights that an update after `step` steps drops."""

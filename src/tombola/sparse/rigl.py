@@ -32,6 +32,7 @@ class RigL(Regrowth):
     accumulate : over how many steps before an update the gradient is summed, at most `period`.
     rule : layerwise rule of the density, as in `densities` (the paper: erk); None thins the source evenly.
 
+    Each process of a distributed training sees the gradients of its own examples alone.
     The paper updates the mask in the place of the weights every `period` steps; here the weights have been
     updated by then, and the gradient is that of the steps before.
     Raises ArgumentError for an option out of range.
@@ -59,6 +60,10 @@ class RigL(Regrowth):
         """The magnitude of the gradient, kept and pruned weights alike."""
         return self.masked[name].gradient().abs()
 
+    def may_update(self) -> bool:
+        """Not where a gradient has overflowed: in mixed precision the weights were left as they are, too."""
+        return all(bool(torch.isfinite(masked.gradient()).all()) for masked in self.masked.values())
+
     def after_step(self) -> None:
         """Update the masks when a period is full; then see to it that the next gradients are summed."""
         super().after_step()
@@ -73,17 +78,15 @@ class RigL(Regrowth):
         for name, masked in self.masked.items():
             masked.stop_probe()
             if name in state:
-                masked.start_probe()
-                assert masked.probe is not None
-                masked.probe.grad = state[name].to(masked.mask.device).clone()
+                masked.start_probe(self.source.parameter(name), state[name].clone())
 
     def _probe(self) -> None:
         """Sum the gradients of the last `accumulate` steps before an update, and of no others."""
         since = self.steps % self.period
         update = self.steps - since + self.period
         wanted = since >= self.period - self.accumulate and self._updates_at(update)
-        for masked in self.masked.values():
+        for name, masked in self.masked.items():
             if not wanted:
                 masked.stop_probe()
             elif masked.probe is None or since == 0:
-                masked.start_probe()
+                masked.start_probe(self.source.parameter(name))

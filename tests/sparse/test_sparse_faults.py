@@ -1,0 +1,184 @@
+"""Where training goes wrong around a method: overflows, casts, copies, frozen layers, foreign states."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from tombola import ArgumentError, Source
+from tombola.sparse import IMP, SET, RigL, Static, synflow
+
+
+def network() -> nn.Module:
+    return nn.Sequential(nn.Linear(12, 16), nn.ReLU(), nn.Linear(16, 5))
+
+
+def source(model: nn.Module, **options: Any) -> Source:
+    return Source(model, **{"seed": 3, "init": "kaiming_normal", **options})
+
+
+def batch(step: int) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(step)
+    return torch.randn(8, 12, generator=generator), torch.randint(5, (8,), generator=generator)
+
+
+def backward(model: nn.Module, step: int, factor: float = 1.0) -> None:
+    x, y = batch(step)
+    dtype = next(model.parameters()).dtype
+    (F.cross_entropy(model(x.to(dtype)), y) * factor).backward()  # type: ignore[no-untyped-call]
+
+
+@pytest.mark.parametrize("factor", [float("inf"), float("nan")])
+def test_an_overflow_costs_an_update_and_no_more(factor: float) -> None:
+    """Mixed precision scales losses until gradients overflow, and then leaves out the step."""
+    model = network()
+    rigl = RigL(source(model), 0.3, period=1, fraction=0.5)
+    optimizer = torch.optim.SGD(rigl.parameters(), lr=0.1, momentum=0.9)
+    before = rigl.mask
+    backward(model, 0, factor)
+    optimizer.zero_grad()
+    rigl.step()
+    assert rigl.mask == before
+    backward(model, 1)
+    optimizer.step()
+    rigl.step()
+    assert rigl.mask != before
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_gradients_are_summed_on_where_the_model_is_cast(dtype: torch.dtype) -> None:
+    model = network()
+    rigl = RigL(source(model), 0.3, period=3, accumulate=3)
+    backward(model, 0)
+    rigl.step()
+    first = {name: masked.gradient().clone() for name, masked in rigl.masked.items()}
+    model.to(dtype)
+    backward(model, 1)
+    for name, masked in rigl.masked.items():
+        assert masked.gradient().dtype == dtype
+        assert not torch.equal(masked.gradient().float(), first[name])
+    plain = network()
+    twin = RigL(source(plain), 0.3, period=3, accumulate=3)
+    for step in range(2):
+        backward(plain, step)
+        twin.step()
+    for name, masked in twin.masked.items():
+        tolerance = 1e-5 if dtype == torch.float64 else 0.05
+        assert torch.allclose(rigl.masked[name].gradient().float(), masked.gradient(), atol=tolerance)
+
+
+def test_another_default_type_changes_nothing() -> None:
+    model = network()
+    made = source(model)
+    torch.set_default_dtype(torch.float64)
+    try:
+        RigL(made, 0.3, period=1)
+        backward(model, 0)
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize("kind", [RigL, SET])
+def test_a_layer_that_was_frozen_keeps_its_weights(kind: Any) -> None:
+    model = network()
+    model[0].weight.requires_grad_(False)  # type: ignore[index]
+    training = kind(source(model), 0.5, period=2)
+    optimizer = torch.optim.SGD(training.parameters(), lr=0.1, momentum=0.9)
+    before = {name: w.copy() for name, w in training.weights().items()}
+    moving = training.mask["2.weight"]
+    for step in range(10):
+        optimizer.zero_grad()
+        backward(model, step)
+        optimizer.step()
+        training.step()
+    assert (training.weights()["0.weight"] == before["0.weight"]).all()
+    assert (training.mask["2.weight"] != moving).any()
+
+
+def test_a_copy_notices_its_own_optimizer() -> None:
+    model = network()
+    original = RigL(source(model), 0.3, period=1, fraction=0.5)
+    twin = copy.deepcopy(original)
+    optimizer = torch.optim.SGD(twin.parameters(), lr=0.1, momentum=0.9)
+    for step in range(4):
+        optimizer.zero_grad()
+        backward(twin.source.model, step)
+        optimizer.step()
+        twin.step()
+        for name, masked in twin.masked.items():
+            momentum = optimizer.state[twin.source.parameter(name)]["momentum_buffer"]
+            assert not momentum[~masked.mask].any()
+
+
+def test_rprop_goes_on_with_weights_that_are_grown() -> None:
+    """A step size of 0 would never grow again."""
+    model = network()
+    rigl = RigL(source(model), 0.3, period=1, fraction=0.5)
+    optimizer = torch.optim.Rprop(rigl.parameters(), lr=0.01)
+    for step in range(4):
+        optimizer.zero_grad()
+        backward(model, step)
+        optimizer.step()
+        rigl.step()
+    for name in rigl.masked:
+        assert (optimizer.state[rigl.source.parameter(name)]["step_size"] > 0).all()
+
+
+def test_no_mask_changes_once_detached() -> None:
+    model = network()
+    training = Static(source(model), 0.5)
+    mask = {name: torch.zeros_like(masked.mask) for name, masked in training.masked.items()}
+    training.source.detach()
+    with pytest.raises(ArgumentError, match="cannot change the mask: the source was detached"):
+        training.set_mask(mask)
+    assert model[0].weight.any()  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda state: state.update(own={}), "the saved training does not say its round"),
+        (
+            lambda state: state["mask"].update({"0.weight": state["mask"]["0.weight"].float()}),
+            "has a mask of torch.float32 for '0.weight'",
+        ),
+        (
+            lambda state: state["weights"].update({"0.bias": torch.zeros(3)}),
+            r"weights of shape \(3,\) for '0.bias', this one \(16,\)",
+        ),
+    ],
+)
+def test_a_state_that_cannot_be_changes_nothing(spoil: Any, message: str) -> None:
+    imp = IMP(source(network()), 0.3)
+    state = imp.state_dict()
+    state["weights"]["0.weight"] = torch.zeros_like(state["weights"]["0.weight"])
+    spoil(state)
+    with pytest.raises(ArgumentError, match=message):
+        imp.load_state_dict(state)
+    assert imp.weights()["0.weight"].any()
+
+
+class Casting(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(12, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.fc(x.float())
+        return logits
+
+
+def test_synflow_says_what_it_needs() -> None:
+    with pytest.raises(ArgumentError, match="synflow needs a model that computes in float64"):
+        synflow(source(Casting()), 0.5, lambda model: model(batch(0)[0]).sum())
+
+
+@torch.no_grad()
+def test_scores_need_no_gradients_to_be_on() -> None:
+    x, y = batch(0)
+    synflow(source(network()), 0.5, lambda model: F.cross_entropy(model(x), y))
