@@ -13,7 +13,7 @@ from tombola.theory.carriers import LEAST, LEAST_CONSTANT
 from tombola.theory.target import TargetLayer
 
 # Neurons in reserve, beside those that are expected to do.
-_SPARE = 0.15
+_SPARE = 0.2
 _FEW = 8
 # Targets stay this far below the greatest single candidates: sums that reach far out are rare.
 _HEADROOM = 1.5
@@ -47,8 +47,10 @@ class LayerPlan:
         return [] if self.layer.size is None else moves.inner_taps(self.layer.size)
 
     def carriers(self, density: float) -> int:
-        """Neurons for each group of edges that live with probability `density`."""
-        return math.ceil(self.candidates / density) + (2 if density < 1 else 0)
+        """Neurons for each group of edges that live with probability `density`: so many that two deviations
+        below the mean there are still enough.
+        """
+        return math.ceil((self.candidates + 2 * math.sqrt(self.candidates * (1 - density))) / density)
 
     def constants(self, density: float) -> int:
         """Neurons that are constants, for the biases; none where there are none, or no tap to read them."""
