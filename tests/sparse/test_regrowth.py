@@ -264,11 +264,20 @@ def test_sums_of_other_lengths_are_refused(accumulate: int, message: str) -> Non
         RigL(make_source("mlp"), 0.3, period=3, accumulate=accumulate)
 
 
-def test_a_gradient_that_is_no_number_is_refused() -> None:
+def test_a_gradient_that_is_no_number_costs_the_update() -> None:
     source, mask = line(WEIGHTS, KEPT)
     training = RigL(source, 0.5, fraction=0.5, period=1)
     place(training, WEIGHTS, mask)
     backward(training, [math.nan] * 8)
+    training.step()
+    assert kept(training) == KEPT
+
+
+def test_weights_that_are_no_numbers_are_refused() -> None:
+    source, mask = line(WEIGHTS, KEPT)
+    training = RigL(source, 0.5, fraction=0.5, period=1)
+    place(training, [math.nan] * 8, mask)
+    backward(training, [1.0] * 8)
     with pytest.raises(ArgumentError, match="the weights, or gradients, of 'weight' must be numbers"):
         training.step()
     assert kept(training) == KEPT
