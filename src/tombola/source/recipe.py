@@ -119,10 +119,15 @@ class Recipe:
         generations: npt.NDArray[np.integer],
     ) -> None:
         """Set, in place, the weights at flat `indices` to their values of `generations` (one each)."""
+        weights.reshape(-1)[indices] = self.values(tensor, indices, generations)
+
+    def values(
+        self, tensor: RandomTensor, indices: npt.NDArray[np.int64], generations: npt.NDArray[np.integer]
+    ) -> FloatArray:
+        """The weights at flat `indices` (one may come again), each in the generation beside it."""
         present, which = ranked(generations)
         streams = [self._stream(tensor, generation) for generation in present.tolist()]
-        words = words_of(streams, which, indices)
-        weights.reshape(-1)[indices] = draw(self.init, words, tensor.fan_in, tensor.fan_density)
+        return draw(self.init, words_of(streams, which, indices), tensor.fan_in, tensor.fan_density)
 
     def _stream(self, tensor: RandomTensor, generation: int) -> Stream:
         return Stream(self.seed, tensor.name, "weight", generation)

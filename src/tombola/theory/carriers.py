@@ -127,6 +127,12 @@ class Univariate:
         fits: BoolArray = self._alive[neurons, column] & (value >= LEAST)
         return fits
 
+    def take_alive_biases(self, count: int) -> Ints:
+        """So many free neurons whose bias is alive, or all that there are."""
+        chosen = self._free[self._biases_alive[self._free]][:count]
+        self._free = self._free[~np.isin(self._free, chosen)]
+        return chosen
+
     def _take_constants(self, count: int) -> Ints:
         fits = self._biases_alive[self._free] & (self._biases[self._free] >= LEAST_CONSTANT)
         chosen = self._free[fits][:count]

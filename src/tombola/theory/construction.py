@@ -20,13 +20,18 @@ from tombola.theory.effective import read_blocks
 from tombola.theory.layout import KEY, DrawnNetwork, build, read_modules
 from tombola.theory.one_extra_layer import one_extra_layer
 from tombola.theory.plan import LayerPlan, TooNarrowError, plan_layers
+from tombola.theory.redraw import redraw
 from tombola.theory.target import TargetLayer, read_target
 from tombola.theory.tolerances import tolerances_for
 from tombola.theory.two_layers import two_layers
 from tombola.ticket.ticket import Ticket
 
 Build = Callable[[Sequence[LayerPlan], int, float, AnyRule, float], Attempt]
-CONSTRUCTIONS: dict[str, Build] = {"two_layers": two_layers, "one_extra_layer": one_extra_layer}
+CONSTRUCTIONS: dict[str, Build] = {
+    "two_layers": two_layers,
+    "one_extra_layer": one_extra_layer,
+    "redraw": redraw,
+}
 
 _WIDER = 1.3
 _RESTARTS = 8
