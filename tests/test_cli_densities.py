@@ -124,6 +124,7 @@ def build(width, in_channels, classes):
 
 
 def test_bad_tables() -> None:
-    assert "say what to show: --densities" in refusal("bounds")
+    for option in (["--measure"], ["--sizes", "3,2"]):
+        assert "--densities shows a model's layers" in refusal("bounds", "--densities", *option)
     assert "density is the fraction of weights kept" in refusal("bounds", "--densities", "--density", "2")
     assert "unknown model" in refusal("bounds", "--densities", "--model", "conv66")

@@ -12,25 +12,24 @@ import os
 import sys
 import warnings
 from argparse import ArgumentParser
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
+from tombola.cli_bounds import bounds
 from tombola.cli_output import (
     mute,
     one_line,
     open_streams,
-    print_densities,
     print_json,
     print_result,
     print_ticket,
 )
-from tombola.cli_status import FAILED, FAULT, UNEXPECTED, explain
-from tombola.errors import ArgumentError, TicketError, missing_extra
+from tombola.cli_status import FAILED, FAULT, UNEXPECTED, explain, torch_needed
+from tombola.errors import ArgumentError, TicketError
 from tombola.experiments.config import Device, Precision, RunConfig
 from tombola.experiments.repeat import read_config
 from tombola.experiments.search_config import SearchConfig
@@ -93,7 +92,7 @@ def evaluate(
         json: Print the result as JSON.
     """
     loaded = Ticket.load(ticket, max_weights)
-    with _torch_needed("evaluating"):
+    with torch_needed("evaluating"):
         from tombola.experiments.measure import measure
     result = measure(
         loaded,
@@ -176,53 +175,11 @@ def export(
     loaded = Ticket.load(ticket, max_weights)
     if out.exists() and out.samefile(ticket):
         raise ArgumentError(f"--out {out} is the ticket itself")
-    with _torch_needed("exporting to any format but safetensors"):
+    with torch_needed("exporting to any format but safetensors"):
         from tombola.export.formats import write
 
         told = write(loaded, out, to, model=model, width=width, classes=classes, input_shape=input_shape)
     print_json(told) if json else print_result(told)
-    return 0
-
-
-def bounds(
-    densities: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
-    model: str = "conv6",
-    width: float = 1.0,
-    density: float = 0.5,
-    in_channels: int = 3,
-    classes: int = 10,
-    image_size: int = 32,
-    png: Path | None = None,
-    json: Json = False,
-) -> int:
-    """What theory says of a network: the layerwise densities of an Erdős–Rényi source under every rule.
-
-    Args:
-        densities: Show the density of each layer under each rule.
-        model: Architecture, as in search.
-        width: Factor on the channels and hidden layers of the model.
-        density: Overall density of the source.
-        in_channels: Channels of an image.
-        classes: Number of classes.
-        image_size: Height, and width, of an image.
-        png: Draw them, too, into this picture.
-        json: Print as JSON.
-    """
-    if not densities:
-        raise ArgumentError("say what to show: --densities")
-    with _torch_needed("building a model"):
-        from tombola.experiments.layer_densities import density_table
-    rules, sizes = density_table(
-        model, width, density, in_channels=in_channels, classes=classes, image_size=image_size
-    )
-    if png is not None:
-        from tombola.report.densities import draw_densities
-
-        draw_densities(rules, f"{model}, width {width:g}: layers of a source of density {density:g}", png)
-    if json:
-        print_json({"model": model, "width": width, "density": density, "weights": sizes, "densities": rules})
-    else:
-        print_densities(rules, sizes)
     return 0
 
 
@@ -311,22 +268,8 @@ def _with_defaults(arguments: list[str]) -> dict[str, Callable[..., int]]:
     return {**COMMANDS, known.command: partial(COMMANDS[known.command], run=run)}
 
 
-@contextmanager
-def _torch_needed(what: str) -> Iterator[None]:
-    """Import torch and what needs it in here: a missing package becomes a word on what to install."""
-    # Threads that wait for each other spin by default. Where the cores are shared, with another run or
-    # by a container's quota, that was measured to cost a factor of 20; read when torch is imported.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if error.name and error.name.partition(".")[0] == "tombola":
-            raise
-        raise missing_extra(what, "torch") from None
-
-
 def _run(config: RunConfig, json: bool) -> int:
-    with _torch_needed("searching and training"):
+    with torch_needed("searching and training"):
         from tombola.experiments.run import run
     outcome = run(config)
     print_json(outcome.result) if json else print_result({**outcome.result, "folder": str(outcome.folder)})

@@ -59,7 +59,7 @@ def print_ticket(ticket: Ticket, as_json: bool) -> None:
         cells = _cells(row)
         # Text: brackets in a name are no markup.
         table.add_row(Text(one_line(row["name"])), *(cells[column] for column in totals))
-    _print_table(table)
+    print_table(table)
     print_result({name: value for name, value in summary.items() if name not in ("tensors", "metadata")})
     if summary["metadata"]:
         print_result({f"metadata: {name}": value for name, value in summary["metadata"].items()})
@@ -77,10 +77,11 @@ def print_densities(rules: Mapping[str, Mapping[str, float]], sizes: Mapping[str
     for name, size in sizes.items():
         densities = (f"{found[name]:.4g}" for found in rules.values())
         table.add_row(Text(one_line(name)), f"{size:,}", *densities)
-    _print_table(table)
+    print_table(table)
 
 
-def _print_table(table: Table) -> None:
+def print_table(table: Table) -> None:
+    """A table, as wide as the terminal or, in a file or a pipe, as it needs."""
     # Names in a file or a pipe are never cut short.
     console = Console(width=max(_LEAST_WIDTH, Console().width) if sys.stdout.isatty() else 1000)
     with console.capture() as captured:  # rich would end the process itself when the pipe is closed

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from tombola.errors import TombolaError
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tombola.errors import TombolaError, missing_extra
 from tombola.experiments.interrupt import Interrupted
 
 FAILED, BAD_INPUT, FAULT, INTERRUPTED, UNEXPECTED = 1, 2, 3, 130, -1
@@ -26,3 +30,17 @@ def explain(error: BaseException) -> tuple[int, str]:
             return INTERRUPTED, "interrupted"
     first = (str(error).strip() or "no message").splitlines()[0]
     return UNEXPECTED, f"{type(error).__name__}: {first} (TOMBOLA_TRACEBACK=1 shows where)"
+
+
+@contextmanager
+def torch_needed(what: str) -> Iterator[None]:
+    """Import torch and what needs it in here: a missing package becomes a word on what to install."""
+    # Threads that wait for each other spin by default. Where the cores are shared, with another run or
+    # by a container's quota, that was measured to cost a factor of 20; read when torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name and error.name.partition(".")[0] == "tombola":
+            raise
+        raise missing_extra(what, "torch") from None

@@ -94,12 +94,14 @@ def law_fits(candidates: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         if len(rows) < 2:
             continue
         for law, factor in LAWS.items():
-            fit = scale_fit([row["candidates"][0] for row in rows], [factor(p) for p in densities])
+            factors = [factor(p) for p in densities]
+            fit = scale_fit([row["candidates"][0] for row in rows], factors)
             fits.append(
                 {
                     "law": law,
                     "densities": densities,
                     "scale": list(fit.scale),
+                    "fitted": [fit.scale.value * each for each in factors],
                     "off": fit.residuals,
                     "holds": [
                         p
