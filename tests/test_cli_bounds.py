@@ -99,7 +99,7 @@ def test_measuring_without_scipy(tmp_path: Path) -> None:
         (("--error", "inf"), "error must be finite and above 0, got inf"),
         (("--delta", "1"), "delta must be in (0, 1), got 1.0"),
         (("--constant", "-1"), "constant must be finite and above 0, got -1.0"),
-        (("--measure", "--trials", "99"), "trials must be at least 100, got 99"),
+        (("--measure", "--trials", "99"), "trials must be in [100, 50,000], got 99"),
         (("--measure", "--seed", "-1"), "seed must be an integer in [0, 2^64), got -1"),
         (("--png", "b.png"), "--png draws what is measured: give --measure, or --densities"),
     ],

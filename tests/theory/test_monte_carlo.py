@@ -160,7 +160,8 @@ def test_rows_of_the_tables() -> None:
         (lambda: redraws_taken(1e-9, 10, 0), "tolerance must be at least"),
         (lambda: redraws_taken(0.1, 10, 0, weight=1.5), r"weight must be in \[-1, 1\], got 1.5"),
         (lambda: redraws_taken(0.1, 10, 0, weight=math.nan), "weight must be"),
-        (lambda: measure(99), "trials must be at least 100, got 99"),
+        (lambda: measure(50_001), r"trials must be in \[100, 50,000\], got 50,001"),
+        (lambda: measure(99), r"trials must be in \[100, 50,000\], got 99"),
     ],
 )
 def test_rejections(call: Callable[[], object], said: str) -> None:
