@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,8 +18,6 @@ from tombola.theory.bounds import (
     subset_sum_candidates,
     width_factor,
 )
-from tombola.theory.plan import LayerPlan
-from tombola.theory.target import TargetLayer
 
 DENSITIES = st.floats(0.001, 1.0)
 SMALL = st.floats(1e-9, 0.5)
@@ -62,13 +59,11 @@ def test_the_least_width_by_hand() -> None:
     assert least_width(1, 0.9999, 0.5) == 1
 
 
-def test_practical_candidates_are_those_of_construct() -> None:
-    layer = TargetLayer(np.ones((1, 1, 1)), np.zeros(1), relu=False)
-    for tolerance in (0.1, 0.03, 0.01, 1e-4):
-        for density in (1.0, 0.7, 0.5, 0.1):
-            reserved = LayerPlan(layer, 1.0, tolerance, 1).carriers(density)
-            assert practical_candidates(tolerance, density) == reserved
-    assert practical_candidates(1e-9) == 30 + 8  # without construct's cap
+def test_practical_candidates_are_no_fewer_than_measured() -> None:
+    """The least numbers for 95 % success at 0.01, docs/theory.md; and not twice as many as those."""
+    measured = {1.0: 11, 0.9: 13, 0.7: 18, 0.5: 26, 0.3: 45, 0.2: 68, 0.1: 138}
+    for density, least in measured.items():
+        assert least <= practical_candidates(0.01, density) < 2 * least
 
 
 @given(SMALL, SMALL, SMALL, DENSITIES, DENSITIES)

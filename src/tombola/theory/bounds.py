@@ -15,8 +15,12 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from tombola.errors import ArgumentError
 from tombola.source.density import check_density
+from tombola.theory.plan import LayerPlan
+from tombola.theory.target import TargetLayer
 
 ONE_BIT = 1 / math.log(2)
 """C where each candidate halves the error: 1 / log 2."""
@@ -49,15 +53,15 @@ def subset_sum_candidates(
 
 
 def practical_candidates(tolerance: float, density: float = 1.0) -> int:
-    """How many neurons `construct` reserves for a subset sum: (log2(1/η) + 8) / p, and two more if p < 1.
+    """How many neurons `construct` reserves for a subset sum: `plan.LayerPlan`, at a gain of 1.
 
-    `construct` itself starts with at least 10 usable candidates and at most 26, and adds others where a sum
-    fails. Raises ArgumentError for numbers out of range.
+    Enough for nearly all sums at tolerances that float32 weights are worth; more are added where one fails.
+    Raises ArgumentError for numbers out of range.
     """
     check_range("tolerance", tolerance, math.inf)
     check_density(density)
-    wanted = max(0, math.ceil(-math.log2(tolerance))) + 8
-    return math.ceil(wanted / density) + (2 if density < 1 else 0)
+    one = TargetLayer(np.ones((1, 1, 1)), np.zeros(1), relu=False)
+    return LayerPlan(one, gain=1.0, tolerance=tolerance, sides=1).carriers(density)
 
 
 def sparsity_factor(density: float) -> float:
