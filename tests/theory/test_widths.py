@@ -105,6 +105,19 @@ def test_widths_by_hand() -> None:
     assert positive.two_layers < first.two_layers
 
 
+def test_copies_are_held_to_the_tighter_of_two_tolerances() -> None:
+    facts = facts_of_sizes([784, 300, 100, 10])
+    tight, middle, loose = layer_tolerances(facts, 0.01)
+    assert tight < middle < loose < 1e-12  # the tolerances decide, not the number of sums
+    widths = required_widths(facts, 1.0, 0.01, 0.05)
+    copies = [row.one_extra_layer // row.neurons for row in widths]
+    assert copies == [
+        2 * subset_sum_candidates(tight, 0.05),
+        subset_sum_candidates(tight, 0.05),
+        subset_sum_candidates(middle, 0.05),
+    ]
+
+
 @given(SIZES, st.floats(0.01, 1.0), st.floats(0.01, 1.0))
 def test_sparser_is_wider_and_never_below_dense(sizes: list[int], p: float, q: float) -> None:
     sparse, dense = sorted((p, q))
