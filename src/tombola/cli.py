@@ -20,6 +20,7 @@ from typing import Annotated
 import tyro
 
 from tombola.cli_bounds import bounds
+from tombola.cli_construct import construct
 from tombola.cli_output import (
     mute,
     one_line,
@@ -206,6 +207,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "inspect": inspect,
     "verify": verify,
     "export": export,
+    "construct": construct,
     "bounds": bounds,
     "report": report,
 }

@@ -1,0 +1,61 @@
+"""The command `tombola construct`: a strong ticket for a given network, with nothing trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from tombola.cli_output import print_json, print_result
+from tombola.cli_status import torch_needed
+from tombola.errors import ArgumentError
+
+
+def construct(
+    target: str = "digits-mlp",
+    construction: Literal["two_layers", "one_extra_layer", "redraw"] = "two_layers",
+    out: Path = Path("constructed.tombola"),
+    density: float = 0.5,
+    rule: str = "uniform",
+    tolerance: float = 0.01,
+    error: float | None = None,
+    lower: float = -1.0,
+    upper: float = 1.0,
+    seed: int = 0,
+    json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+) -> int:
+    """Build a strong ticket that equals a given network up to a proven error. Nothing is trained for it.
+
+    Args:
+        target: A safetensors file of linear layers and convolutions (NAME.weight, NAME.bias) with ReLUs
+        between
+            them, or digits-mlp: a small network that is trained on handwritten digits first.
+        construction: two_layers for each of the target's, one_extra_layer in all, or redraw, of constant
+        width. out: The ticket's file.
+        density: Density of the Erdős–Rényi source network; 1 is a dense one.
+        rule: Layerwise rule of the source's density: uniform, erk, pyramidal or balanced.
+        tolerance: How far each weight may be from the target's.
+        error: How far outputs may be from the target's over the box; chooses the tolerances.
+        lower: Lower bound of every input.
+        upper: Upper bound of every input.
+        seed: Seed of the random network.
+        json: Print the result as JSON.
+    """
+    if out.exists() and not out.is_file() and not out.is_char_device():
+        raise ArgumentError(f"--out {out} is no file")
+    with torch_needed("constructing"):
+        from tombola.experiments.construct import run_construct
+    told = run_construct(
+        target,
+        out,
+        seed=seed,
+        density=density,
+        tolerance=tolerance,
+        construction=construction,
+        rule=rule,
+        error=error,
+        box=(lower, upper),
+    )
+    print_json(told) if json else print_result(told)
+    return 0

@@ -1,0 +1,103 @@
+"""The command construct: a ticket for a network of a file, or of the digits."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from torch import nn
+
+from commands import refusal, tombola
+from tombola import Ticket
+from tombola.theory import check, model_of
+
+
+def network() -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3))
+
+
+def saved(folder: Path, model: nn.Module) -> Path:
+    safetensors.torch.save_file(model.state_dict(), folder / "target.safetensors")
+    return folder / "target.safetensors"
+
+
+@pytest.mark.parametrize("construction", ["two_layers", "one_extra_layer", "redraw"])
+def test_a_network_in_a_file(tmp_path: Path, construction: str) -> None:
+    path, out = saved(tmp_path, network()), tmp_path / "t.tombola"
+    given = ("--construction", construction, "--density", "0.7", "--seed", "5", "--json", "--out", out)
+    ended = tombola("construct", "--target", path, *given)
+    assert ended.status == 0, ended
+    told, ticket = json.loads(ended.out), Ticket.load(out)
+    assert (told["digest"], told["ticket_bytes"]) == (ticket.digest, out.stat().st_size)
+    assert (told["source_weights"], told["kept_weights"]) == (ticket.mask.total, ticket.mask.kept)
+    assert told["parameter_error"] <= 0.01
+    check(network(), ticket, told["error_bound"])
+    x = torch.rand(200, 6) * 2 - 1
+    with torch.no_grad():
+        assert (model_of(ticket)(x) - network()(x)).abs().max() <= told["error_bound"]
+    assert tombola("verify", out).status == 0
+
+
+def test_an_error_of_the_whole_function_over_a_box(tmp_path: Path) -> None:
+    path, out = saved(tmp_path, network()), tmp_path / "t.tombola"
+    given = ("--error", "0.05", "--lower", "0", "--upper", "0.5", "--json", "--out", out)
+    told = json.loads(tombola("construct", "--target", path, *given).out)
+    assert told["error_bound"] <= 0.05
+    check(network(), Ticket.load(out), told["error_bound"], box=(0.0, 0.5))
+
+
+def test_the_digits(tmp_path: Path) -> None:
+    out = tmp_path / "t.tombola"
+    ended = tombola("construct", "--json", "--out", out)
+    assert ended.status == 0, ended
+    told = json.loads(ended.out)
+    assert told["target_test_accuracy"] > 0.9
+    assert told["answers_alike"] >= 0.995
+    assert told["greatest_difference_on_test"] <= told["error_bound"]
+    assert tombola("inspect", out).status == 0
+
+
+def test_layers_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    """10 comes after 2."""
+    first, last = torch.eye(4)[:3], torch.ones(2, 3)
+    path = tmp_path / "t.safetensors"
+    safetensors.torch.save_file({"10.weight": last, "2.weight": first}, path)
+    given = ("--density", "1", "--json", "--out", tmp_path / "t.tombola")
+    assert tombola("construct", "--target", path, *given).status == 0
+    plain = model_of(Ticket.load(tmp_path / "t.tombola"))
+    assert plain[0].weight.shape[1] == 4
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--tolerance", "0"), "tolerance must be a finite number greater than 0"),
+        (("--error", "-1"), "error must be a finite number greater than 0"),
+        (("--density", "1.5"), "density is the fraction"),
+        (("--rule", "eerk"), "unknown density rule 'eerk': did you mean 'erk'"),
+        (("--lower", "1", "--upper", "0"), "upper bound below its lower one"),
+    ],
+)
+def test_options_that_cannot_be(tmp_path: Path, options: tuple[str, ...], said: str) -> None:
+    path = saved(tmp_path, network())
+    assert said in refusal("construct", "--target", path, *options, "--out", tmp_path / "t.tombola")
+    assert not (tmp_path / "t.tombola").exists()
+
+
+def test_targets_that_cannot_be(tmp_path: Path) -> None:
+    out = ("--out", tmp_path / "t.tombola")
+    (tmp_path / "text").write_text("no network")
+    assert "is no safetensors file" in refusal("construct", "--target", tmp_path / "text", *out)
+    safetensors.torch.save_file({"norm.running_mean": torch.ones(3)}, tmp_path / "norm")
+    line = refusal("construct", "--target", tmp_path / "norm", *out)
+    assert line.endswith("expected NAME.weight and NAME.bias of a few layers, got 'norm.running_mean'")
+    bad = network()
+    torch.nn.init.constant_(bad[0].weight, np.nan)  # type: ignore[arg-type]
+    assert "not finite" in refusal("construct", "--target", saved(tmp_path, bad), *out)
+    assert tombola("construct", "--target", tmp_path / "nowhere", *out).status in (2, 3)
+    assert "is no file" in refusal("construct", "--out", tmp_path)
