@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -22,6 +23,8 @@ from tombola.theory.target import Floats
 from tombola.theory.two_layers import build_block
 
 _SPARE_ROWS = 1.15
+# No gain is raised so far that its layer's tolerance, in units of the gain, falls below this.
+_FINEST = 2.0**-14
 
 
 def one_extra_layer(
@@ -33,14 +36,19 @@ def one_extra_layer(
     Raises TooNarrowError where widths of `factor` times the expected ones will not do.
     """
 
+    plans = [_audible(plan, plans[number + 1 :]) for number, plan in enumerate(plans)]
+    start = int(plans[0].layer.flatten)
+
     def make(density_of: Callable[[int], float]) -> Layout:
         layout = Layout()
-        first = plans[0].width(density_of(0), density_of(2), factor)
+        if start:
+            layout.add(Module("flatten"))
+        first = plans[0].width(density_of(start), density_of(start + 2), factor)
         layout.add(pointwise(plans[0].layer, first))
         layout.add(Module("relu"))
         width = first
         for number, plan in enumerate(plans):
-            if plan.layer.flatten:
+            if plan.layer.flatten and number:
                 width *= plan.layer.inputs // plans[number - 1].layer.outputs
                 layout.add(Module("flatten"))
             place = len(layout.modules)
@@ -60,13 +68,23 @@ def one_extra_layer(
         return layout
 
     attempt = settle(make, seed, density, rule)
-    place, carriers = 2, None
+    place, carriers = start + 2, None
     for number, plan in enumerate(plans):
-        place += plan.layer.flatten
+        place += plan.layer.flatten and number > 0
         following = plans[number + 1] if number < len(plans) - 1 else None
         carriers = _build_layer(attempt, plan, following, place, carriers)
         place += 2 + plan.layer.relu
     return attempt
+
+
+def _audible(plan: LayerPlan, later: Sequence[LayerPlan]) -> LayerPlan:
+    """The plan with a gain near 1, as far as its tolerance allows, where the next layer needs constants: this
+    layer's gain multiplies them, and a small one takes very many.
+    """
+    if not later or not later[0].layer.bias.any():
+        return plan
+    gain = float(np.float32(max(plan.gain, min(1.0, plan.tolerance * plan.gain / _FINEST))))
+    return replace(plan, gain=gain, tolerance=plan.tolerance * plan.gain / gain)
 
 
 def _counts(

@@ -143,8 +143,10 @@ def choose_many(
     """
     place = np.cumsum(alive, axis=1)
     near = alive & (place <= candidates)
-    # Half of what they come to at most, where the subsets are densest.
-    reach = np.abs(np.where(near, values, 0.0)).sum(axis=1) / 4
+    # Half of what they come to at most, where the subsets are densest; but the greatest, which may be a bias
+    # among constants that are all much smaller, fills no gaps.
+    sizes = np.abs(np.where(near, values, 0.0))
+    reach = (sizes.sum(axis=1) - sizes.max(axis=1)) / 4
     helping = np.where(alive & ~near & (values * np.sign(targets)[:, None] > 0), values, 0.0)
     total = np.cumsum(helping[:, ::-1], axis=1)[:, ::-1]
     excess = np.abs(targets) - reach
