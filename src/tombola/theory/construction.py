@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tombola.errors import ArgumentError, unknown
+from tombola.errors import ArgumentError, TicketError, unknown
 from tombola.mask import Mask
 from tombola.rng import check_seed
 from tombola.source.density import AnyRule, check_density, rule_name
@@ -79,8 +79,7 @@ def construct(
     Parameters
     ----------
     target : [(weight, bias), …] of arrays with ReLUs between them, or a `Sequential` of Linear, Conv2d,
-    Flatten
-        and ReLU; any finite weights (each layer has a gain).
+        Flatten and ReLU; any finite weights (each layer has a gain).
     density, rule : of the Erdős–Rényi source, as in `Source`.
     tolerance : how far each weight and bias may be from the target's, in the target's units.
     construction : `two_layers` for each of the target's (Pensia et al. 2020), `one_extra_layer` in all
@@ -90,8 +89,7 @@ def construct(
     box : (lower, upper) bounds of the inputs, numbers or arrays.
     input_shape : (channels, height, width) of an input, which a convolution with padding and a bias needs.
     width_factor : how much wider than expected to begin with. The source is drawn again, wider, where a
-    subset
-        sum has no solution in it, `max_restarts` times at most.
+        subset sum has no solution in it, `max_restarts` times at most.
 
     Raises ArgumentError for a target that it is not for, an option out of range, or a source too narrow at
     last.
@@ -104,6 +102,8 @@ def construct(
     sides = read_box(box, layers[0])
     _positive("tolerance", tolerance)
     _positive("width_factor", width_factor)
+    if isinstance(max_restarts, bool) or not isinstance(max_restarts, int) or max_restarts < 0:
+        raise ArgumentError(f"max_restarts must be an integer of at least 0, got {max_restarts!r}")
     if error is None:
         wanted = [float(tolerance)] * len(layers)
         return _construct(
@@ -126,8 +126,14 @@ def construct(
 
 def model_of(ticket: Ticket) -> Any:
     """The network of a constructed ticket as a plain torch model. Raises TicketError for any other ticket."""
-    model = build(read_modules(ticket.metadata.get(KEY, "")))
-    return ticket.apply(model)
+    modules = read_modules(ticket.metadata.get(KEY, ""))
+    # Before anything is built of a size that a file may claim at will.
+    claimed = {f"{n}.weight": module.shape for n, module in enumerate(modules) if module.kind == "affine"}
+    shapes = ticket.mask.shapes
+    for name, shape in claimed.items():
+        if shapes.get(name) != shape:
+            raise TicketError(f"the ticket's tensor {name!r} is not what its metadata describe")
+    return ticket.apply(build(modules))
 
 
 def _construct(

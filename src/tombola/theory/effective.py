@@ -15,7 +15,7 @@ from tombola.errors import TicketError
 from tombola.mask import BoolArray
 from tombola.source.init import FloatArray
 from tombola.theory.layout import KEY, Module, read_modules
-from tombola.theory.target import Floats, TargetLayer
+from tombola.theory.target import Convolution, Floats, TargetLayer
 from tombola.ticket.ticket import Ticket
 
 # Of sums of up to 2^20 products in float64, relative to the sum of their magnitudes.
@@ -67,25 +67,43 @@ def read_blocks(ticket: Ticket, layers: Sequence[TargetLayer]) -> list[Block]:
         raise TicketError("the ticket is no construction: its metadata describe none")
     modules = read_modules(ticket.metadata[KEY])
     affine = _affine(ticket, modules)
-    flattens = [module.kind for module in modules].count("flatten")
-    if flattens != sum(layer.flatten for layer in layers):
-        raise TicketError("the ticket is for another target: it flattens elsewhere")
+    _check_order(modules, layers)
     blocks: list[Block] = []
     if len(affine) == 2 * len(layers):
         for layer, first, second in zip(layers, affine[::2], affine[1::2], strict=True):
             blocks.append(_univariate(layer, first, second)[0])
-    elif len(affine) == len(layers) + 1:
+    else:
         block, constants = _univariate(layers[0], affine[0], affine[1])
         blocks.append(block)
         for layer, second in zip(layers[1:], affine[2:], strict=True):
             block, constants = _of_copies(layer, second, blocks[-1], constants)
             blocks[-1] = replace(blocks[-1], read=_rows_read(second, blocks[-1]))
             blocks.append(block)
-    else:
-        raise TicketError(
-            f"the ticket is for another target: {len(affine)} layers of weights for {len(layers)}"
-        )
+    # Of these layers each row is read, or is an output: there may be none besides.
+    plain = range(len(blocks)) if len(affine) == 2 * len(layers) else [len(blocks) - 1]
+    for number in plain:
+        if (blocks[number].copies, blocks[number].width) != (1, layers[number].outputs):
+            raise TicketError(
+                f"the ticket is for another target: {blocks[number].width} outputs of layer {number} for "
+                f"{layers[number].outputs}"
+            )
     return blocks
+
+
+def _check_order(modules: Sequence[Module], layers: Sequence[TargetLayer]) -> None:
+    """Raise TicketError unless the modules are of the kinds, in the order, that a construction has."""
+    kinds = [module.kind for module in modules]
+    for univariate in (len(layers), 1):
+        wanted: list[str] = []
+        for number, layer in enumerate(layers):
+            wanted += ["flatten"] * layer.flatten + ["affine", "relu"] * (number < univariate)
+            wanted += ["affine", "gain"] + ["relu"] * layer.relu
+        if kinds == wanted:
+            return
+    affine = kinds.count("affine")
+    if affine not in (2 * len(layers), len(layers) + 1):
+        raise TicketError(f"the ticket is for another target: {affine} layers of weights for {len(layers)}")
+    raise TicketError("the ticket is for another target: it flattens or has its ReLUs elsewhere")
 
 
 def _affine(ticket: Ticket, modules: Sequence[Module]) -> list[_Affine]:
@@ -95,7 +113,8 @@ def _affine(ticket: Ticket, modules: Sequence[Module]) -> list[_Affine]:
         if module.kind != "affine":
             continue
         name = f"{place}.weight"
-        if name not in weights or weights[name].shape != module.shape or f"{place}.bias" not in weights:
+        shapes = {name: module.shape, f"{place}.bias": (module.outputs,)}
+        if any(name not in weights or weights[name].shape != shape for name, shape in shapes.items()):
             raise TicketError(f"the ticket's tensor {name!r} is not what its metadata describe")
         after = [later.kind for later in modules[place + 1 : place + 3]]
         gain = gains.get(f"{place + 1}.gain", 0.0) if after[:1] == ["gain"] else 1.0
@@ -108,9 +127,10 @@ def _affine(ticket: Ticket, modules: Sequence[Module]) -> list[_Affine]:
 
 def _univariate(layer: TargetLayer, first: _Affine, second: _Affine) -> tuple[Block, Floats]:
     """The block of a univariate module and the one that reads it; and the constants among the rows."""
-    _check_shape(
-        layer, second, first.weight.shape[1] == layer.inputs and first.weight.shape[2] == 1 and first.relu
-    )
+    moves = Convolution((1, 1)) if layer.convolution else None
+    one = first.module.convolution == moves and first.relu and first.gain == 1.0
+    one = one and first.weight.shape[1:] == (layer.inputs, 1)
+    _check_shape(layer, second, one and second.weight.shape[1] == len(first.weight))
     neurons, inputs = np.nonzero(first.weight[:, :, 0])
     edges = np.bincount(neurons, minlength=len(first.weight))
     rows = layer.outputs * second.module.copies

@@ -100,7 +100,7 @@ def read_modules(text: str) -> list[Module]:
     """The modules that a ticket's metadata describe. Raises TicketError for a text that is none of ours."""
     try:
         return [_module(entry) for entry in json.loads(text)]
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise TicketError(f"the ticket's metadata describe no construction: {error}") from None
 
 
