@@ -82,14 +82,14 @@ def read_box(box: tuple[npt.ArrayLike, npt.ArrayLike], first: TargetLayer) -> tu
     if not (np.isfinite(lower).all() and np.isfinite(upper).all()):
         raise ArgumentError("the box must have finite bounds")
     try:
-        below = bool((upper < lower).any())
+        below = lower.shape == upper.shape and bool((upper < lower).any())
         sides = [_per_input(side, first, least) for side, least in ((lower, True), (upper, False))]
     except ValueError:
         raise ArgumentError(
             f"the bounds of a box must be numbers, or one for each of {first.inputs} inputs, got shapes "
             f"{lower.shape} and {upper.shape}"
         ) from None
-    if below:
+    if below or (sides[1] < sides[0]).any():
         raise ArgumentError("the box has an upper bound below its lower one")
     return sides[0], sides[1]
 

@@ -17,6 +17,8 @@ _SPARE = 0.2
 _FEW = 8
 # Targets stay this far below the greatest single candidates: sums that reach far out are rare.
 _HEADROOM = 1.5
+# Above this a gain is not finite in float32.
+_GREATEST = float(np.finfo(np.float32).max)
 
 
 class TooNarrowError(Exception):
@@ -81,6 +83,11 @@ def plan_layers(
     plans = []
     for number, (layer, tolerance) in enumerate(zip(target, tolerances, strict=True)):
         greatest = max(float(np.abs(layer.weight).max()), float(np.abs(layer.bias).max()))
+        if _HEADROOM * greatest > _GREATEST:
+            raise ArgumentError(
+                f"layer {number}: its weights and biases must be below {_GREATEST / _HEADROOM:.3g} in "
+                f"magnitude, got {greatest:g}"
+            )
         gain = float(np.float32(_HEADROOM * greatest)) or 1.0
         sides = 1 if (target[number - 1].relu if number else nonnegative) else 2
         # A hair less: gain times the sum is rounded.

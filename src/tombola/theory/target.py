@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -129,25 +130,29 @@ def _of_modules(target: Any) -> list[TargetLayer]:
         elif isinstance(module, nn.Flatten) and module.start_dim == 1 and module.end_dim == -1:
             flatten = True
         elif isinstance(module, (nn.Linear, nn.Conv2d)):
+            if flatten and isinstance(module, nn.Conv2d):
+                raise ArgumentError(f"layer {name} of the target is a Conv2d after a Flatten")
             bias = None if module.bias is None else _numbers(module.bias)
             layer = _layer(f"layer {name}", _numbers(module.weight), bias, module)
             layers.append(replace(layer, flatten=flatten and layer.convolution is None))
             flatten = False
         else:
             raise ArgumentError(
-                f"layer {name} of the target is {module}: constructions are for Linear, Conv2d, Flatten and "
-                "ReLU"
+                f"layer {name} of the target is {type(module).__name__}: constructions are for Linear, Conv2d, "
+                "Flatten and ReLU"
             )
+    if flatten and layers and layers[-1].convolution:
+        raise ArgumentError("the target ends with a Flatten: end it with the convolution before")
     return layers
 
 
 def _layer(name: str, weight: Any, bias: Any, module: Any) -> TargetLayer:
-    array = np.asarray(weight, dtype=np.float64)
+    array = _array(f"{name}: the weight", weight)
     if array.ndim not in (2, 4) or 0 in array.shape:
         raise ArgumentError(
             f"{name}: expected a weight of shape (out, in) or (out, in, height, width), got {array.shape}"
         )
-    offset = np.zeros(array.shape[0]) if bias is None else np.asarray(bias, dtype=np.float64)
+    offset = np.zeros(array.shape[0]) if bias is None else _array(f"{name}: the bias", bias)
     if offset.shape != array.shape[:1]:
         raise ArgumentError(f"{name}: expected a bias of shape {array.shape[:1]}, got {offset.shape}")
     for what, values in (("weight", array), ("bias", offset)):
@@ -155,6 +160,15 @@ def _layer(name: str, weight: Any, bias: Any, module: Any) -> TargetLayer:
             raise ArgumentError(f"{name}: the {what} holds a number that is not finite")
     convolution = _convolution(name, array, module) if array.ndim == 4 else None
     return TargetLayer(array.reshape(*array.shape[:2], -1), offset, relu=False, convolution=convolution)
+
+
+def _array(what: str, values: Any) -> Floats:
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError, RuntimeError):  # torch's own for a tensor with a gradient
+        raise ArgumentError(
+            f"{what} must be an array of real numbers, got {values!r:.60}".replace("\n", " ")
+        ) from None
 
 
 def _convolution(name: str, weight: Floats, module: Any) -> Convolution:
@@ -188,6 +202,8 @@ def _connected(layers: list[TargetLayer], input_shape: Sequence[int] | None) -> 
                     f"layer {number} has {layer.inputs} inputs, which {channels} channels of "
                     f"{size or 'any size'} do not come to"
                 )
+        elif layer.convolution is not None and number > 0 and found[-1].convolution is None:
+            raise ArgumentError(f"layer {number} is a convolution after a linear layer")
         elif layer.inputs != channels:
             raise ArgumentError(
                 f"layer {number} has {layer.inputs} inputs, the one before it {channels} outputs"
@@ -204,7 +220,10 @@ def _connected(layers: list[TargetLayer], input_shape: Sequence[int] | None) -> 
 def _input(first: TargetLayer, shape: Sequence[int] | None) -> tuple[int, Pair | None]:
     if shape is None:
         return first.inputs, None
-    sizes = tuple(int(size) for size in shape)
+    try:
+        sizes = tuple(operator.index(size) for size in shape)
+    except TypeError:
+        raise ArgumentError(f"input_shape is (channels, height, width), got {shape!r:.60}") from None
     if first.convolution is None and math.prod(sizes) == first.inputs:
         return first.inputs, None
     if first.convolution is None or len(sizes) != 3 or sizes[0] != first.inputs:
@@ -213,5 +232,5 @@ def _input(first: TargetLayer, shape: Sequence[int] | None) -> tuple[int, Pair |
 
 
 def _numbers(parameter: Any) -> Floats:
-    values: Floats = parameter.detach().cpu().numpy().astype(np.float64)
+    values: Floats = parameter.detach().cpu().double().numpy().copy()
     return values
