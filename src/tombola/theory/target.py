@@ -138,8 +138,8 @@ def _of_modules(target: Any) -> list[TargetLayer]:
             flatten = False
         else:
             raise ArgumentError(
-                f"layer {name} of the target is {type(module).__name__}: constructions are for Linear, Conv2d, "
-                "Flatten and ReLU"
+                f"layer {name} of the target is {type(module).__name__}: constructions are for Linear, "
+                "Conv2d, Flatten and ReLU"
             )
     if flatten and layers and layers[-1].convolution:
         raise ArgumentError("the target ends with a Flatten: end it with the convolution before")
