@@ -97,7 +97,7 @@ def construct(
     layers = read_target(target, input_shape)
     check_seed(seed)
     check_density(density)
-    if construction not in CONSTRUCTIONS:
+    if not isinstance(construction, str) or construction not in CONSTRUCTIONS:
         raise unknown("construction", construction, CONSTRUCTIONS)
     sides = read_box(box, layers[0])
     _positive("tolerance", tolerance)

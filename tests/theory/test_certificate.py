@@ -1,0 +1,289 @@
+"""Certificates: what is refused, and that what is shown always holds."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from construction_helpers import (
+    BOTH,
+    TARGETS,
+    altered,
+    certificate_options,
+    drawn,
+    farthest,
+    made,
+    pairs,
+    sequential,
+)
+from torch import nn
+
+import tombola
+from tombola.errors import ArgumentError, TicketError
+from tombola.theory import certify, check, construct, model_of
+from tombola.theory.layout import DrawnNetwork
+from tombola.ticket import Ticket
+
+NAME = "biases"
+every_construction = pytest.mark.parametrize("construction", BOTH)
+
+
+def refused(message: str, name: str, ticket: Ticket, error: float = 1e9, target: Any = None) -> None:
+    with pytest.raises(TicketError) as caught:
+        check(target or TARGETS[name].build(), ticket, error, **certificate_options(name))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def modules_of(ticket: Ticket) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(ticket.metadata["construction"])
+    return found
+
+
+@every_construction
+@pytest.mark.parametrize("density", [1.0, 0.5])
+def test_a_kept_weight_less_is_noticed(construction: str, density: float) -> None:
+    result = made(NAME, construction, density)
+    weights = result.ticket.weights()
+    for name in (name for name in weights if name.endswith("weight") and name != "0.weight"):
+        mask = result.ticket.mask[name].copy()
+        mask[np.unravel_index(np.abs(weights[name]).argmax(), mask.shape)] = False
+        other = altered(result.ticket, {name: mask})
+        refused("the error over the box is shown to be at most", NAME, other, result.error_bound)
+        shown = certify(TARGETS[NAME].build(), other)
+        assert shown.error > 2 * result.error_bound
+        assert farthest(TARGETS[NAME].build(), model_of(other), NAME) <= shown.error
+
+
+@every_construction
+@pytest.mark.parametrize("seed", range(20))
+def test_any_other_mask_is_refused_or_its_bound_holds(construction: str, seed: int) -> None:
+    result = made(NAME, construction, 0.5, "erk")
+    random = np.random.default_rng(seed)
+    names = sorted(result.ticket.mask)
+    name = names[seed % len(names)]
+    source, mask = result.ticket.recipe.mask()[name], result.ticket.mask[name].copy()
+    cells = np.flatnonzero(source if seed % 3 else mask)
+    chosen = random.choice(cells, 3, replace=False) if len(cells) > 2 else cells
+    mask.flat[chosen] ^= True
+    other = altered(result.ticket, {name: mask})
+    try:
+        shown = certify(TARGETS[NAME].build(), other)
+    except TicketError as error:
+        assert "\n" not in str(error)
+    else:
+        assert farthest(TARGETS[NAME].build(), model_of(other), NAME) <= shown.error
+
+
+@every_construction
+def test_a_smaller_error_than_shown_is_refused(construction: str) -> None:
+    result = made(NAME, construction)
+    refused("is shown to be at most", NAME, result.ticket, float(np.nextafter(result.error_bound, 0)))
+    refused("is shown to be at most", NAME, result.ticket, float("nan"))
+    refused("is shown to be at most", NAME, result.ticket, -1.0)
+
+
+@every_construction
+def test_another_target_is_refused(construction: str) -> None:
+    result, arrays = made(NAME, construction), pairs([5, 6, 3])
+    other = pairs([5, 6, 3], seed=9)
+    refused("is shown to be at most", NAME, result.ticket, result.error_bound, other)
+    (first, offset), (second, last) = arrays
+    assert offset is not None and last is not None
+    changed: list[Any] = [
+        [(first, offset), (second[:2], last[:2])],  # the ticket has an output more
+        [(first, offset), (np.vstack([second, second]), np.hstack([last, last]))],
+        [(first, offset)],
+        [(first[:, :4], offset), (second, last)],
+        [(first[:5], offset[:5]), (second[:, :5], last)],
+        [*arrays, (np.eye(3), None)],
+        nn.Sequential(*sequential(arrays), nn.ReLU()),
+        nn.Sequential(*[module for module in sequential(arrays) if isinstance(module, nn.Linear)]),
+        nn.Sequential(nn.Flatten(), *sequential(arrays)),
+        drawn(nn.Conv2d(5, 6, 1), nn.ReLU(), nn.Conv2d(6, 3, 1)),
+    ]
+    for target in changed:
+        refused("the ticket is ", NAME, result.ticket, target=target)
+
+
+@every_construction
+def test_another_convolution_is_refused(construction: str) -> None:
+    name = "padding, no bias"
+    ticket = made(name, construction).ticket
+    weight = TARGETS[name].build()[0]
+    for options in ({"stride": 2, "padding": 1}, {"padding": 2}, {"padding": 1, "dilation": 2}, {}):
+        other = nn.Conv2d(1, 2, 2, bias=False, **options).double()  # type: ignore[arg-type]
+        other.load_state_dict(weight.state_dict())
+        refused("the ticket is for another target", name, ticket, target=nn.Sequential(other))
+
+
+def test_an_ordinary_ticket_is_refused() -> None:
+    source = tombola.Source(sequential(pairs([5, 6, 3])).float(), seed=0)
+    ticket = Ticket.from_mask(source, source.mask)
+    refused("the ticket is no construction: its metadata describe none", NAME, ticket)
+    with pytest.raises(TicketError, match="describe no construction"):
+        model_of(ticket)
+
+
+@every_construction
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "5",
+        "null",
+        "[5]",
+        "[[]]",
+        '["affine"]',
+        "[{}]",
+        '[{"kind": "softmax"}]',
+        '[{"kind": "affine"}]',
+        '[{"kind": "affine", "inputs": 3, "outputs": -3}]',
+        '[{"kind": "affine", "inputs": Infinity, "outputs": 3}]',
+        '[{"kind": "affine", "inputs": NaN, "outputs": 3}]',
+        '[{"kind": "affine", "inputs": "a", "outputs": 3}]',
+        '[{"kind": "affine", "inputs": 1, "outputs": 1, "convolution": {}}]',
+        '[{"kind": "affine", "inputs": 1, "outputs": 1, "convolution": {"kernel": [1]}}]',
+        '[{"kind": "affine", "inputs": 1, "outputs": 1, "convolution": {"kernel": [1, 1], "x": [1, 1]}}]',
+        "[" * 5000,
+    ],
+)
+def test_metadata_that_describe_nothing(construction: str, text: str) -> None:
+    other = altered(made(NAME, construction).ticket, construction=text)
+    refused("", NAME, other)
+    with pytest.raises(TicketError) as caught:
+        model_of(other)
+    assert "\n" not in str(caught.value)
+
+
+@every_construction
+@pytest.mark.parametrize("name", [NAME, "stride and padding", "conv, flatten, linear"])
+def test_other_modules_are_refused(construction: str, name: str) -> None:
+    ticket = made(name, construction).ticket
+    modules = modules_of(ticket)
+    changed: list[list[dict[str, Any]]] = [[]]
+    for place, module in enumerate(modules):
+        changed.append(modules[:place] + modules[place + 1 :])
+        for kind in ("relu", "gain", "flatten"):
+            changed.append([*modules[:place], {"kind": kind}, *modules[place:]])
+            changed.append([*modules[: place + 1], {"kind": kind}, *modules[place + 1 :]])
+            if module["kind"] != kind:
+                changed.append([*modules[:place], {"kind": kind}, *modules[place + 1 :]])
+        if module["kind"] == "affine":
+            options = [{"inputs": module["inputs"] + 1}, {"outputs": 10**12}]
+            if modules[place + 1]["kind"] == "gain":  # a univariate module has no copies
+                options += [{"copies": copies} for copies in (-1, 2, 10**9) if copies != module["copies"]]
+            if "convolution" in module:
+                moves = module["convolution"]
+                options += [{"convolution": moves | {"stride": [3, 1]}}]
+                options += [{"convolution": moves | {"padding": [5, 5]}}]
+                options += [{"convolution": moves | {"dilation": [1, 4]}}]
+                options += [{"convolution": None}]
+            else:
+                options += [{"convolution": {"kernel": [1, 1]}}]
+            for option in options:
+                changed.append([*modules[:place], module | option, *modules[place + 1 :]])
+    for other in changed:
+        refused("the ticket", name, altered(ticket, construction=json.dumps(other)))
+
+
+@every_construction
+def test_a_model_that_metadata_claim_is_not_built(construction: str) -> None:
+    ticket = made(NAME, construction).ticket
+    modules = modules_of(ticket)
+    modules[0] |= {"inputs": 10**9, "outputs": 10**9}
+    with pytest.raises(TicketError, match="not what its metadata describe"):
+        model_of(altered(ticket, construction=json.dumps(modules)))
+
+
+@every_construction
+def test_a_bias_of_another_shape_is_refused(construction: str) -> None:
+    ticket = made("no biases", construction).ticket
+    recipe = ticket.recipe
+    tensors = tuple(
+        tombola.source.recipe.RandomTensor("0.bias", (1,), 5) if tensor.name == "0.bias" else tensor
+        for tensor in recipe.tensors
+    )
+    network = DrawnNetwork(type(recipe)(recipe.seed, recipe.init, tensors, recipe.fixed), {})
+    masks = {name: ticket.mask[name] for name in ticket.mask} | {"0.bias": np.zeros(1, bool)}
+    refused(
+        "is not what its metadata describe",
+        "no biases",
+        Ticket.from_mask(network, masks, metadata=ticket.metadata),
+    )
+
+
+@every_construction
+def test_a_second_edge_of_a_univariate_neuron_is_refused(construction: str) -> None:
+    ticket = made(NAME, construction).ticket
+    mask, second = ticket.mask["0.weight"].copy(), ticket.mask["2.weight"]
+    neuron = int(np.flatnonzero(mask.any(axis=1) & second.any(axis=0))[0])
+    mask[neuron] = True
+    refused("a neuron of its univariate layer has other edges", NAME, altered(ticket, {"0.weight": mask}))
+    bias = ticket.mask["0.bias"].copy()
+    bias[neuron] = True
+    refused("a neuron of its univariate layer has other edges", NAME, altered(ticket, {"0.bias": bias}))
+
+
+@every_construction
+def test_a_constant_at_the_padding_is_refused(construction: str) -> None:
+    name = "odd kernels"
+    ticket = made(name, construction).ticket
+    mask = ticket.mask["2.weight"].copy()
+    constant = int(np.flatnonzero(ticket.mask["0.bias"])[0])
+    assert mask[:, constant, 1].any() and not mask[:, constant, [0, 2]].any()
+    mask[0, constant, 0] = True
+    other = altered(ticket, {"2.weight": mask})
+    refused("a constant is read where there may be padding", name, other)
+    with pytest.raises(TicketError, match="a constant is read where there may be padding"):
+        certify(TARGETS[name].build(), ticket)  # input_shape not given
+
+
+def test_a_constant_with_an_edge_is_refused() -> None:
+    ticket = made(NAME, "one_extra_layer").ticket
+    mask, read = ticket.mask["2.weight"].copy(), ticket.mask["5.weight"]
+    copies = modules_of(ticket)[2]["copies"]
+    constant = int(np.flatnonzero(read.any(axis=0) & (np.arange(read.shape[1]) >= 6 * copies))[0])
+    mask[constant, 0] = True
+    other = altered(ticket, {"2.weight": mask})
+    refused("a neuron that is read is neither copy nor constant", NAME, other)
+
+
+@every_construction
+def test_certificates_of_other_boxes(construction: str) -> None:
+    target, ticket = TARGETS["inputs above 0"].build(), made("inputs above 0", construction).ticket
+    wide, narrow = certify(target, ticket, (-1, 1)), certify(target, ticket, (0.0, 0.5))
+    # Negative inputs were not asked for: the effective weights there are 0.
+    assert wide.error > 1 > certify(target, ticket, (0, 1)).error > narrow.error
+    assert wide.parameter_error > 0.1 > narrow.parameter_error
+    point = certify(target, ticket, (0.25, 0.25))
+    x = torch.full((1, 5), 0.25, dtype=torch.float64)
+    with torch.no_grad():
+        observed = (target(x) - model_of(ticket).double()(x)).abs().amax()
+    assert float(observed) <= point.error
+
+
+def test_bounds_for_every_pixel() -> None:
+    target, ticket = TARGETS["odd kernels"].build(), made("odd kernels", "two_layers").ticket
+    low, high = -np.ones((1, 4, 3)), np.ones((1, 4, 3))
+    wanted = certify(target, ticket, input_shape=(1, 4, 3))
+    assert certify(target, ticket, (low, high), input_shape=(1, 4, 3)) == wanted
+    high[0, 2, 1] = -2.0
+    with pytest.raises(ArgumentError, match="upper bound below"):
+        certify(target, ticket, (low, high), input_shape=(1, 4, 3))
+
+
+def test_outputs_have_bounds_of_their_own() -> None:
+    arrays = pairs([4, 3])
+    weight, bias = arrays[0]
+    assert bias is not None
+    ticket = construct(arrays).ticket
+    shown = certify(arrays, ticket)
+    assert len(shown.output_errors) == 3
+    changed = certify([(weight, bias + np.array([0.0, 0.5, 0.0]))], ticket)
+    assert changed.output_errors[0] == shown.output_errors[0]
+    assert changed.output_errors[1] == pytest.approx(0.5, abs=0.05)
