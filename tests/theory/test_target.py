@@ -41,7 +41,7 @@ def test_a_sequential_is_read_layer_by_layer() -> None:
     assert [layer.relu for layer in (first, second, last)] == [True, True, False]
     assert [layer.flatten for layer in (first, second, last)] == [False, False, True]
     assert (first.outputs, first.inputs, first.taps) == (3, 2, 6)
-    weight = model[0].weight.detach().double().numpy().reshape(3, 2, 6)
+    weight = next(model.parameters()).detach().double().numpy().reshape(3, 2, 6)
     assert np.array_equal(first.weight, weight)
     assert not second.bias.any()
 
@@ -52,13 +52,14 @@ def test_reading_a_target_leaves_it_alone() -> None:
     for target in ([(array, None)], model):
         read_target(target)[0].weight[...] = 7.0 if target is model else 1.0
     assert array.max() == 1.0
-    assert float(model[0].weight.detach().max()) < 7.0
+    assert float(next(model.parameters()).detach().max()) < 7.0
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_parameters_of_other_types(dtype: torch.dtype) -> None:
     model = nn.Sequential(nn.Linear(3, 2)).to(dtype)
-    assert np.array_equal(read_target(model)[0].weight[:, :, 0], model[0].weight.detach().double().numpy())
+    weight = next(model.parameters()).detach().double().numpy()
+    assert np.array_equal(read_target(model)[0].weight[:, :, 0], weight)
 
 
 @pytest.mark.parametrize("kernel", [(1, 1), (2, 3), (3, 3), (5, 1)])
