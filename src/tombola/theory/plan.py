@@ -59,7 +59,10 @@ class LayerPlan:
         taps = len(self.safe_taps())
         if not self.layer.bias.any() or not taps:
             return 0
-        return math.ceil((self.candidates + 4) / (density * taps)) + 2
+        # There is no retry for biases, and one row that fails costs a restart: a margin of four deviations.
+        wanted = self.candidates + 8
+        spread = 4 * math.sqrt(wanted * (1 - density))
+        return math.ceil((wanted + spread) / (density * taps)) + 2
 
     def width(self, first: float, second: float, factor: float) -> int:
         """Neurons of a univariate layer with in-edges of density `first` and out-edges of density `second`,
@@ -70,7 +73,8 @@ class LayerPlan:
         serves = 1 - (1 - first * (1 - LEAST) / 2 * self.sides) ** self.layer.inputs
         wanted = groups * self.carriers(second) / serves
         constants = self.constants(second) / (first * (1 - LEAST_CONSTANT) / 2)
-        return math.ceil(factor * (1 + _SPARE) * (wanted + constants)) + _FEW
+        # The fewer edges live, the more neurons it takes to serve one row that has missed.
+        return math.ceil(factor * (1 + _SPARE / math.sqrt(second)) * (wanted + constants)) + _FEW
 
 
 def plan_layers(
