@@ -108,6 +108,13 @@ TARGETS = {
         (2, 5, 5),
         _PADDED,
     ),
+    "padding, box above 0": Target(
+        lambda: drawn(
+            nn.Conv2d(1, 3, 3, padding=1, bias=False), nn.ReLU(), nn.Conv2d(3, 2, 1, bias=False), seed=4
+        ),
+        (1, 3, 3),
+        {"box": (0.5, 1.0)},
+    ),
     "padding, no bias": Target(lambda: drawn(nn.Conv2d(1, 2, 2, padding=1, bias=False)), (1, 3, 3)),
     "odd kernels": Target(
         lambda: drawn(nn.Conv2d(1, 3, (3, 1), padding="same"), nn.ReLU(), nn.Conv2d(3, 2, 1)),
