@@ -20,6 +20,7 @@ from construction_helpers import (
     pairs,
     sequential,
 )
+from effective_reference import effective, parameter_error, plain_layers
 from torch import nn
 
 import tombola
@@ -260,6 +261,21 @@ def test_a_constant_with_an_edge_is_refused() -> None:
     mask[constant, 0] = True
     other = altered(ticket, {"2.weight": mask})
     refused("a neuron that is read is neither copy nor constant", NAME, other)
+
+
+def test_a_constant_below_0_where_there_is_no_relu() -> None:
+    name = "no relu between"
+    ticket = made(name, "one_extra_layer").ticket
+    values, mask = ticket.recipe.initial(ticket.recipe.tensors[3]), ticket.mask["2.bias"].copy()
+    assert ticket.recipe.tensors[3].name == "2.bias"
+    constant = len(values) - 1 - int(np.flatnonzero(values[::-1] < -0.5)[0])
+    edges = ticket.mask["4.weight"].copy()
+    mask[constant], edges[0, constant] = True, True
+    other = altered(ticket, {"2.bias": mask, "4.weight": edges})
+    layers = plain_layers(TARGETS[name].build())
+    wanted = parameter_error(layers, effective(other, layers), signed=True)
+    assert wanted > made(name, "one_extra_layer").parameter_error
+    assert certify(TARGETS[name].build(), other).parameter_error == pytest.approx(wanted, rel=1e-6)
 
 
 @every_construction
