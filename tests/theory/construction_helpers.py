@@ -20,7 +20,7 @@ from tombola.ticket import Ticket
 Floats = npt.NDArray[np.float64]
 Pairs = list[tuple[Floats, Floats | None]]
 
-BOTH = ("two_layers", "one_extra_layer")
+EVERY = ("two_layers", "one_extra_layer", "redraw")
 SOURCES: tuple[tuple[float, str], ...] = ((1.0, "uniform"), (0.5, "erk"), (0.3, "balanced"))
 EVERY_SOURCE: tuple[tuple[float, str], ...] = (
     (1.0, "uniform"),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from construction_helpers import (
-    BOTH,
+    EVERY,
     TARGETS,
     altered,
     certificate_options,
@@ -30,7 +30,7 @@ from tombola.theory.layout import DrawnNetwork
 from tombola.ticket import Ticket
 
 NAME = "biases"
-every_construction = pytest.mark.parametrize("construction", BOTH)
+every_construction = pytest.mark.parametrize("construction", EVERY)
 
 
 def refused(message: str, name: str, ticket: Ticket, error: float = 1e9, target: Any = None) -> None:
@@ -239,7 +239,7 @@ def test_a_second_edge_of_a_univariate_neuron_is_refused(construction: str) -> N
     refused("a neuron of its univariate layer has other edges", NAME, altered(ticket, {"0.bias": bias}))
 
 
-@every_construction
+@pytest.mark.parametrize("construction", ["two_layers", "one_extra_layer"])
 def test_a_constant_at_the_padding_is_refused(construction: str) -> None:
     name = "odd kernels"
     ticket = made(name, construction).ticket

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from construction_helpers import (
-    BOTH,
+    EVERY,
     EVERY_SOURCE,
     SOURCES,
     TARGETS,
@@ -29,7 +29,7 @@ import tombola
 from tombola.theory import certify, check, construct, model_of
 from tombola.ticket import Ticket
 
-every_construction = pytest.mark.parametrize("construction", BOTH)
+every_construction = pytest.mark.parametrize("construction", EVERY)
 every_target = pytest.mark.parametrize("name", TARGETS)
 sources = pytest.mark.parametrize(("density", "rule"), SOURCES)
 
@@ -120,6 +120,8 @@ def test_the_source_is_that_of_source(name: str, construction: str, density: flo
     for tensor in ticket.recipe.tensors:
         assert np.array_equal(source.mask[tensor.name], drawn[tensor.name])
         assert np.array_equal(source.weights()[tensor.name], ticket.recipe.initial(tensor))
+    if construction == "redraw":  # whose weights are of later generations
+        return
     again = Ticket.from_mask(source, ticket.mask, metadata=ticket.metadata)
     assert again == ticket
 

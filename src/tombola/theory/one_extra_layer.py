@@ -20,7 +20,7 @@ from tombola.theory.layout import Layout, Module
 from tombola.theory.plan import LayerPlan, TooNarrowError
 from tombola.theory.rows import Rows
 from tombola.theory.target import Floats
-from tombola.theory.two_layers import build_block
+from tombola.theory.two_layers import build_block, solve_biases
 
 _SPARE_ROWS = 1.15
 # No gain is raised so far that its layer's tolerance, in units of the gain, falls below this.
@@ -124,9 +124,7 @@ def _build_layer(
         failed = build_block(attempt, plan, place - 2, rows)
     else:
         unsolved = rows.solve(carriers, range(len(carriers.members)), plan.candidates)
-        failed = np.asarray(unsolved.any(axis=(0, 2)))
-        if biases.any():
-            failed |= rows.solve_biases(carriers, plan.safe_taps(), plan.candidates)
+        failed = np.asarray(unsolved.any(axis=(0, 2))) | solve_biases(plan, rows, carriers)
     if following is None and failed.any():
         raise TooNarrowError(f"{np.count_nonzero(failed)} outputs have a subset sum without a solution")
     # A copy with a weight that is missing is left out as a whole.

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tombola.errors import ArgumentError
+from tombola.mask import BoolArray
 from tombola.theory.carriers import LEAST, LEAST_CONSTANT
 from tombola.theory.target import TargetLayer
 
@@ -33,6 +34,7 @@ class LayerPlan:
     gain: float
     tolerance: float
     sides: int
+    number: int = 0
 
     @property
     def candidates(self) -> int:
@@ -47,6 +49,21 @@ class LayerPlan:
         if moves is None or moves.padding == (0, 0):
             return list(range(self.layer.taps))
         return [] if self.layer.size is None else moves.inner_taps(self.layer.size)
+
+    def check_biases(self, failed: BoolArray) -> None:
+        """Raise ArgumentError where rows have failed for want of a tap at which to read a constant: their own
+        random biases are all that they have, and stay the same in a wider source.
+        """
+        if failed.any() and not self.safe_taps():
+            why = (
+                "input_shape is not given, and its padding may be read at every tap"
+                if self.layer.size is None
+                else "each of its taps reads padding somewhere"
+            )
+            raise ArgumentError(
+                f"layer {self.number}: a bias needs a constant input, but {why}; and a random bias by itself "
+                "is not near enough"
+            )
 
     def carriers(self, density: float) -> int:
         """Neurons for each group of edges that live with probability `density`: so many that two deviations
@@ -82,7 +99,7 @@ def plan_layers(
 ) -> list[LayerPlan]:
     """The plan of each layer, for tolerances in the target's units. `nonnegative`: no input is below 0.
 
-    Raises ArgumentError where a bias cannot be had: it has no constant to read but at the padding.
+    Raises ArgumentError for weights beyond what float32 holds.
     """
     plans = []
     for number, (layer, tolerance) in enumerate(zip(target, tolerances, strict=True)):
@@ -95,13 +112,5 @@ def plan_layers(
         gain = float(np.float32(_HEADROOM * greatest)) or 1.0
         sides = 1 if (target[number - 1].relu if number else nonnegative) else 2
         # A hair less: gain times the sum is rounded.
-        plan = LayerPlan(layer, gain, tolerance / gain * (1 - 1e-9), sides)
-        if layer.bias.any() and not plan.safe_taps():
-            why = (
-                "input_shape is not given, and its padding may be read at every tap"
-                if layer.size is None
-                else "each of its taps reads padding somewhere"
-            )
-            raise ArgumentError(f"layer {number}: a bias needs a constant input, but {why}")
-        plans.append(plan)
+        plans.append(LayerPlan(layer, gain, tolerance / gain * (1 - 1e-9), sides, number))
     return plans

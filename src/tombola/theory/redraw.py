@@ -97,7 +97,7 @@ class _Block:
         self._offsets = plan.layer.bias / plan.gain
         tensors = {tensor.name: tensor for tensor in attempt.recipe.tensors}
         self._first, self._bias = tensors[f"{place}.weight"], tensors[f"{place}.bias"]
-        self._second = tensors[f"{place + 2}.weight"]
+        self._second, self._own = tensors[f"{place + 2}.weight"], tensors[f"{place + 2}.bias"]
         self._kept = {name: np.zeros(tensors[name].size, bool) for name in self._names()}
         self._generations = {name: np.zeros(tensors[name].size, np.int32) for name in self._names()}
         self._alive = attempt.weight(place + 2)[1]
@@ -109,8 +109,7 @@ class _Block:
         bias, bias_alive = self._attempt.bias(self._place)
         neurons = _Alive(values[:, :, 0], alive[:, :, 0], bias, bias_alive, plan.sides)
         each = _each(plan, density)
-        if plan.layer.bias.any():
-            self._constants(neurons, each)
+        self._biases(neurons, each)
         groups = np.tile(np.arange(plan.sides * plan.layer.inputs), each)
         members = neurons.match(groups).reshape(each, -1).T
         if (members < 0).any():
@@ -137,14 +136,24 @@ class _Block:
         edge = self._alive[row[:, None], members[group], tap[:, None]]
         self._edges(row, members[group], tap, edge, factors[group], wanted[group, row, tap], taps)
 
-    def _constants(self, neurons: Univariate, each: int) -> None:
-        """Biases redrawn until they are constants great enough, and their out-edges."""
+    def _biases(self, neurons: Univariate, each: int) -> None:
+        """The rows' own biases, redrawn like any weight; those of rows whose own is dead from constants."""
+        rows = np.flatnonzero(np.abs(self._offsets) > self._plan.tolerance)
+        own = self._attempt.bias(self._place + 2)[1][rows]
+        near, tolerance = self._offsets[rows[own]], self._plan.tolerance
+        self._draw(self._own, rows[own], lambda v, which: np.abs(v - near[which]) <= tolerance)
+        dead = np.isin(np.arange(len(self._offsets)), rows[~own])
+        self._plan.check_biases(dead)
+        if dead.any():
+            self._constants(neurons, each, rows[~own])
+
+    def _constants(self, neurons: Univariate, each: int, rows: Ints) -> None:
+        """Biases redrawn until they are constants great enough, and their edges to some rows."""
         free = neurons.take_alive_biases(each)
         if len(free) < each:
             raise TooNarrowError("too few neurons have a bias to be a constant")
         least = max(float(np.abs(self._offsets).max()), _LEAST)
         values = self._draw(self._bias, free, lambda v, _: v >= least)
-        rows = np.flatnonzero(np.abs(self._offsets) > self._plan.tolerance)
         taps = np.full(len(rows), self._plan.safe_taps()[0])
         members = np.broadcast_to(free, (len(rows), each))
         factors = np.broadcast_to(values, members.shape)

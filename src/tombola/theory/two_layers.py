@@ -68,9 +68,19 @@ def build_block(attempt: Attempt, plan: LayerPlan, place: int, rows: Rows) -> Bo
         raise TooNarrowError("some input has too few neurons")
     unsolved = rows.solve(carriers, range(len(carriers.members)), plan.candidates)
     carriers, failed = _retry(rows, univariate, carriers, unsolved, plan.candidates)
-    if rows.target_biases.any():
-        failed |= rows.solve_biases(carriers, plan.safe_taps(), plan.candidates)
+    failed |= solve_biases(plan, rows, carriers)
     attempt.keep(place, *univariate.kept(carriers, used_neurons(rows.kept[~failed])))
+    return failed
+
+
+def solve_biases(plan: LayerPlan, rows: Rows, carriers: Carriers) -> BoolArray:
+    """Choose what comes to the biases; returns which rows failed. Raises ArgumentError where no source would
+    do.
+    """
+    if not rows.target_biases.any():
+        return np.zeros(len(rows.weights), bool)
+    failed = rows.solve_biases(carriers, plan.safe_taps(), plan.candidates)
+    plan.check_biases(failed)
     return failed
 
 
