@@ -18,7 +18,7 @@ loader = [(torch.randn(8, 1, 8, 8, generator=g), torch.randint(10, (8,), generat
 """
 
 
-@pytest.mark.parametrize("page", ["sparse.md"])
+@pytest.mark.parametrize("page", ["sparse.md", "theory.md"])
 def test_the_examples_of_a_page_run_one_after_the_other(page: str, tmp_path: Path) -> None:
     blocks = re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(), flags=re.DOTALL)
     assert blocks
