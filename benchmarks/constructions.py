@@ -36,7 +36,7 @@ def main() -> None:
     _train(lenet, grey[0], cifar.train.labels)
     _report("LeNet-300-100", lenet, "two_layers", grey[1])
     digits = data.load("digits", seed=0, validation=0.0)
-    flat = [split.images.float().flatten(1) / 128 - 1 for split in (digits.train, digits.test)]
+    flat = [split.images.float().flatten(1) / 127.5 - 1 for split in (digits.train, digits.test)]
     mlp = _mlp(64, 160, 64, 10)
     _train(mlp, flat[0], digits.train.labels, epochs=60)
     _report("MLP 64-160-64-10", mlp, "one_extra_layer", flat[1])
@@ -78,7 +78,10 @@ def _report(name: str, target: nn.Sequential, construction: str, test: torch.Ten
         on_test = float((answers - target(test)).abs().max())
     found = max(_by_chance(target, model), _by_ascent(target, model))
     print(f"{name}: {weights:,} weights, {construction}")
-    print(f"  {seconds:.1f} s, peak {peak:.2f} GiB of the process, {made.restarts} restarts")
+    print(
+        f"  {seconds:.1f} s, peak {peak:.2f} GiB of the process, {made.retries} retries, "
+        f"{made.restarts} restarts"
+    )
     print(
         f"  source {made.source_weights:,} weights, kept {made.kept_weights:,}, {made.ticket.nbytes:,} bytes"
     )

@@ -27,6 +27,7 @@ from torch import nn
 
 import tombola
 from tombola.theory import certify, check, construct, model_of
+from tombola.theory.plan import LayerPlan
 from tombola.ticket import Ticket
 
 every_construction = pytest.mark.parametrize("construction", EVERY)
@@ -185,6 +186,16 @@ def test_small_weights_take_no_greater_source() -> None:
         construct(pairs([5, 6, 3], scale=1e-3), 1, construction="one_extra_layer"),
     )
     assert small.source_weights < 2 * usual.source_weights
+
+
+def test_retries_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With too few neurons for each input, and many to spare, subset sums fail until they get more."""
+    assert construct(pairs([2, 2]), 0).retries == 0
+    monkeypatch.setattr(LayerPlan, "carriers", lambda self, density: 6)
+    result = construct(pairs([6, 10, 3]), 0, width_factor=6.0)
+    assert result.retries > 0
+    assert result.restarts == 0
+    assert result.parameter_error <= 0.01
 
 
 def test_restarts_are_counted() -> None:

@@ -96,6 +96,7 @@ def _told(made: Construction) -> dict[str, Any]:
         "error_bound": made.error_bound,
         "source_weights": made.source_weights,
         "kept_weights": made.kept_weights,
+        "retries": made.retries,
         "restarts": made.restarts,
         "ticket_bytes": made.ticket.nbytes,
         "digest": made.ticket.digest,

@@ -21,12 +21,15 @@ Densities = dict[int, float]
 
 @dataclass
 class Attempt:
-    """A layout with its recipe, and the masks chosen so far; `generations` where weights were redrawn."""
+    """A layout with its recipe, and the masks chosen so far; `generations` where weights were redrawn;
+    `retries`, how many subset sums have been tried again with one fresh neuron more.
+    """
 
     layout: Layout
     recipe: Recipe
     masks: dict[str, BoolArray] = field(default_factory=dict)
     generations: dict[str, Generations | None] = field(default_factory=dict)
+    retries: int = 0
 
     def weight(self, place: int) -> tuple[FloatArray, BoolArray]:
         """The weight of an affine module, (out, in, taps), and which entries are alive."""

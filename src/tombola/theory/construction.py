@@ -44,8 +44,9 @@ class Construction:
 
     `parameter_error`: the greatest difference of an effective weight or bias from the target's, in the
     target's units. `error_bound`: sup |f_target - f_ticket| over the box is at most this. `source_weights`:
-    entries of all random tensors; `kept_weights`: those that the ticket keeps. `restarts`: how often the
-    source was too narrow.
+    entries of all random tensors; `kept_weights`: those that the ticket keeps. `retries`: how many subset
+    sums were tried again with a fresh neuron more; `restarts`: how often the source was too narrow all the
+    same, and was drawn again.
     """
 
     ticket: Ticket
@@ -53,6 +54,7 @@ class Construction:
     error_bound: float
     source_weights: int
     kept_weights: int
+    retries: int
     restarts: int
 
     def model(self) -> Any:
@@ -187,6 +189,7 @@ def _finish(
         certificate.error,
         ticket.mask.total,
         ticket.mask.kept,
+        attempt.retries,
         restarts,
     )
 

@@ -67,7 +67,8 @@ def build_block(attempt: Attempt, plan: LayerPlan, place: int, rows: Rows) -> Bo
     if carriers is None:
         raise TooNarrowError("some input has too few neurons")
     unsolved = rows.solve(carriers, range(len(carriers.members)), plan.candidates)
-    carriers, failed = _retry(rows, univariate, carriers, unsolved, plan.candidates)
+    carriers, failed, retries = _retry(rows, univariate, carriers, unsolved, plan.candidates)
+    attempt.retries += retries
     failed |= solve_biases(plan, rows, carriers)
     attempt.keep(place, *univariate.kept(carriers, used_neurons(rows.kept[~failed])))
     return failed
@@ -86,19 +87,20 @@ def solve_biases(plan: LayerPlan, rows: Rows, carriers: Carriers) -> BoolArray:
 
 def _retry(
     rows: Rows, univariate: Univariate, carriers: Carriers, unsolved: BoolArray, candidates: int
-) -> tuple[Carriers, BoolArray]:
+) -> tuple[Carriers, BoolArray, int]:
     """Give the groups of unsolved problems spare neurons, one after the other, until all are solved or no
-    neuron can help; the carriers then, and the rows that have failed.
+    neuron can help; the carriers then, the rows that have failed, and how many problems were tried again.
     """
     group, row, tap = np.nonzero(unsolved)
+    retries = 0
     while len(group):
         wider = univariate.more(carriers, np.unique(group).tolist())
         if wider is None:
             break
-        carriers = wider
+        carriers, retries = wider, retries + len(group)
         # With all of the live edges that there are now.
         again = rows.solve_again(carriers, group, row, tap, carriers.members.shape[1] + candidates)
         group, row, tap = group[again], row[again], tap[again]
     failed = np.zeros(len(rows.weights), bool)
     failed[row] = True
-    return carriers, failed
+    return carriers, failed, retries
