@@ -25,7 +25,7 @@ from commands import (
 )
 from tombola import cli
 
-COMMANDS = ("search", "train", "evaluate", "inspect", "verify", "export", "bounds", "report")
+COMMANDS = ("search", "train", "evaluate", "inspect", "verify", "export", "construct", "bounds", "report")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
