@@ -79,6 +79,16 @@ class Mask(Mapping[str, BoolArray]):
         """The shape of every tensor."""
         return {name: array.shape for name, array in self._arrays.items()}
 
+    def check_shapes(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """Raise ArgumentError unless the mask is of exactly these tensors."""
+        for name in [*self, *shapes]:
+            if name not in shapes:
+                raise ArgumentError(f"mask names {name!r}, but the random tensors are: {', '.join(shapes)}")
+            if name not in self:
+                raise ArgumentError(f"mask names no tensor {name!r}: expected one for each random tensor")
+            if self[name].shape != shapes[name]:
+                raise ArgumentError(f"mask {name!r}: expected shape {shapes[name]}, got {self[name].shape}")
+
     @property
     def digest(self) -> str:
         """SHA-256 over names, shapes and bits, in alphabetical order of the names; 64 hex digits."""

@@ -99,14 +99,7 @@ def plan_within(plan: Plan, mask: Mask) -> Plan:
     Raises ArgumentError where names or shapes differ, a layer that takes no part is not kept whole, or
     nothing is kept at all.
     """
-    shapes = {tensor.name: tensor.shape for layer in plan.layers for tensor in layer.tensors}
-    for name in [*mask, *shapes]:
-        if name not in shapes:
-            raise ArgumentError(f"mask names {name!r}, but the random tensors are: {', '.join(shapes)}")
-        if name not in mask:
-            raise ArgumentError(f"mask names no tensor {name!r}: expected one for each random tensor")
-        if mask[name].shape != shapes[name]:
-            raise ArgumentError(f"mask {name!r}: expected shape {shapes[name]}, got {mask[name].shape}")
+    mask.check_shapes({tensor.name: tensor.shape for layer in plan.layers for tensor in layer.tensors})
     kept = {layer.name: sum(int(mask[t.name].sum()) for t in layer.tensors) for layer in plan.layers}
     for layer in plan.layers:
         if not layer.searched and kept[layer.name] < layer.size:

@@ -223,21 +223,17 @@ def searched_names(source: Source) -> list[str]:
 
 
 def fit(source: Source, mask: Mapping[str, Any]) -> dict[str, torch.Tensor]:
-    """A user's mask as boolean tensors of those that take part.
+    """A user's mask as boolean tensors of those that take part; the others it may leave out.
 
     Raises ArgumentError where names or shapes differ, a tensor that takes no part is not kept whole, or
     the mask leaves the source.
     """
-    given = mask if isinstance(mask, Mask) else Mask(mask)
     names, shapes = searched_names(source), source.shapes
-    for name in [*given, *names]:
-        if name not in shapes:
-            raise ArgumentError(f"mask names {name!r}, but the tensors are: {', '.join(shapes)}")
-        if name not in given:
-            raise ArgumentError(f"mask names no tensor {name!r}")
-        if given[name].shape != shapes[name]:
-            raise ArgumentError(f"mask {name!r}: expected shape {shapes[name]}, got {given[name].shape}")
-        if name not in names and not given[name].all():
+    others = {name: np.ones(shape, bool) for name, shape in shapes.items() if name not in names}
+    given = Mask({**others, **mask})
+    given.check_shapes(shapes)
+    for name in others:
+        if not given[name].all():
             raise ArgumentError(f"mask {name!r}: the tensor takes no part, so it must be kept whole")
     fitted = {name: torch.from_numpy(given[name].copy()) for name in names}
     _check_within(source, fitted)

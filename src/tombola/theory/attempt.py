@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,6 +12,7 @@ from tombola.source.density import AnyRule
 from tombola.source.init import FloatArray
 from tombola.source.recipe import Generations, Recipe
 from tombola.theory.layout import Layout, Module
+from tombola.theory.plan import LayerPlan
 from tombola.theory.target import Convolution, TargetLayer
 
 _ROUNDS = 5
@@ -74,6 +75,38 @@ def settle(
             break
         known = found
     return Attempt(layout, recipe)
+
+
+def settle_blocks(
+    plans: Sequence[LayerPlan],
+    width: Callable[[LayerPlan, float, float], int],
+    seed: int,
+    density: float,
+    rule: AnyRule,
+) -> tuple[Attempt, list[int]]:
+    """An attempt with two modules for each layer of the target, the first of `width` neurons (which follows
+    from the densities of the two); and where the first of each stands.
+    """
+    places: list[int] = []
+
+    def make(density_of: Callable[[int], float]) -> Layout:
+        layout = Layout()
+        places.clear()
+        for plan in plans:
+            if plan.layer.flatten:
+                layout.add(Module("flatten"))
+            first = len(layout.modules)
+            places.append(first)
+            neurons = width(plan, density_of(first), density_of(first + 2))
+            layout.add(pointwise(plan.layer, neurons))
+            layout.add(Module("relu"))
+            layout.add(like(plan.layer, neurons, plan.layer.outputs))
+            layout.add_gain(plan.gain)
+            if plan.layer.relu:
+                layout.add(Module("relu"))
+        return layout
+
+    return settle(make, seed, density, rule), places
 
 
 def pointwise(layer: TargetLayer, outputs: int) -> Module:

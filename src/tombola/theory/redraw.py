@@ -16,9 +16,8 @@ import numpy as np
 from tombola.mask import BoolArray
 from tombola.source.density import AnyRule
 from tombola.source.recipe import RandomTensor
-from tombola.theory.attempt import Attempt, density_at, like, pointwise, settle
+from tombola.theory.attempt import Attempt, density_at, settle_blocks
 from tombola.theory.carriers import Ints, Univariate
-from tombola.theory.layout import Layout, Module
 from tombola.theory.plan import LayerPlan, TooNarrowError
 from tombola.theory.target import Floats
 
@@ -48,27 +47,12 @@ def redraw(plans: Sequence[LayerPlan], seed: int, density: float, rule: AnyRule,
     Raises TooNarrowError where widths of `factor` times the expected ones will not do.
     """
 
-    def make(density_of: Callable[[int], float]) -> Layout:
-        layout = Layout()
-        for plan in plans:
-            if plan.layer.flatten:
-                layout.add(Module("flatten"))
-            first = len(layout.modules)
-            width = _width(plan, density_of(first), density_of(first + 2), factor)
-            layout.add(pointwise(plan.layer, width))
-            layout.add(Module("relu"))
-            layout.add(like(plan.layer, width, plan.layer.outputs))
-            layout.add_gain(plan.gain)
-            if plan.layer.relu:
-                layout.add(Module("relu"))
-        return layout
+    def width(plan: LayerPlan, first: float, second: float) -> int:
+        return _width(plan, first, second, factor)
 
-    attempt = settle(make, seed, density, rule)
-    place = 0
-    for plan in plans:
-        place += plan.layer.flatten
+    attempt, places = settle_blocks(plans, width, seed, density, rule)
+    for plan, place in zip(plans, places, strict=True):
         _Block(attempt, plan, place).build()
-        place += 4 + plan.layer.relu
     return attempt
 
 

@@ -7,15 +7,14 @@ in paper B (Gadhikar et al. 2023), theorem 2.5.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from tombola.mask import BoolArray
 from tombola.source.density import AnyRule
-from tombola.theory.attempt import Attempt, density_at, like, pointwise, settle, used_neurons
+from tombola.theory.attempt import Attempt, density_at, settle_blocks, used_neurons
 from tombola.theory.carriers import Carriers, Univariate
-from tombola.theory.layout import Layout, Module
 from tombola.theory.plan import LayerPlan, TooNarrowError
 from tombola.theory.rows import Rows
 
@@ -28,31 +27,16 @@ def two_layers(
     Raises TooNarrowError where widths of `factor` times the expected ones will not do.
     """
 
-    def make(density_of: Callable[[int], float]) -> Layout:
-        layout = Layout()
-        for plan in plans:
-            if plan.layer.flatten:
-                layout.add(Module("flatten"))
-            first = len(layout.modules)
-            width = plan.width(density_of(first), density_of(first + 2), factor)
-            layout.add(pointwise(plan.layer, width))
-            layout.add(Module("relu"))
-            layout.add(like(plan.layer, width, plan.layer.outputs))
-            layout.add_gain(plan.gain)
-            if plan.layer.relu:
-                layout.add(Module("relu"))
-        return layout
+    def width(plan: LayerPlan, first: float, second: float) -> int:
+        return plan.width(first, second, factor)
 
-    attempt = settle(make, seed, density, rule)
-    place = 0
-    for plan in plans:
-        place += plan.layer.flatten
+    attempt, places = settle_blocks(plans, width, seed, density, rule)
+    for plan, place in zip(plans, places, strict=True):
         targets, biases = plan.layer.weight / plan.gain, plan.layer.bias / plan.gain
         rows = Rows(*attempt.weight(place + 2), *attempt.bias(place + 2), targets, biases, plan.tolerance)
         if (failed := build_block(attempt, plan, place, rows)).any():
             raise TooNarrowError(f"{np.count_nonzero(failed)} rows have a subset sum without a solution")
         attempt.keep(place + 2, rows.kept, rows.kept_biases)
-        place += 4 + plan.layer.relu
     return attempt
 
 
