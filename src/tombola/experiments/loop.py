@@ -38,18 +38,7 @@ class Loop:
     ) -> None:
         self.config, self.dataset, self.learner = config, dataset, learner
         self.machine, self.folder = machine, folder
-        self.batches = Batches(
-            dataset.train,
-            config.batch_size,
-            mean=dataset.mean,
-            std=dataset.std,
-            device=machine.device,
-            seed=config.seed,
-            augmentation=dataset.augmentation if config.augment else None,
-            shuffle=True,
-            drop_last=len(dataset.train) >= config.batch_size,
-            channels_last=machine.channels_last,
-        )
+        self.batches = training_batches(config, dataset, machine, augment=config.augment)
         self.optimizer = torch.optim.SGD(
             learner.parameters(), lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay
         )
@@ -233,3 +222,19 @@ class Loop:
             f"go on with --resume --out {self.folder.path}",
             status,
         )
+
+
+def training_batches(config: RunConfig, dataset: Dataset, machine: Machine, *, augment: bool) -> Batches:
+    """The training data in orders drawn from the seed, without the last batch where it is not full."""
+    return Batches(
+        dataset.train,
+        config.batch_size,
+        mean=dataset.mean,
+        std=dataset.std,
+        device=machine.device,
+        seed=config.seed,
+        augmentation=dataset.augmentation if augment else None,
+        shuffle=True,
+        drop_last=len(dataset.train) >= config.batch_size,
+        channels_last=machine.channels_last,
+    )

@@ -12,14 +12,14 @@ from typing import Any, TypeVar
 from torch import nn
 
 from tombola import data, models
-from tombola.data import Batches, Dataset
+from tombola.data import Dataset
 from tombola.data.batches import Batch
 from tombola.data.registry import NAMES
 from tombola.experiments.config import RunConfig
 from tombola.experiments.folder import RunFolder
 from tombola.experiments.interrupt import Interrupt
 from tombola.experiments.learner import DenseLearner, Learner, SearchLearner
-from tombola.experiments.loop import Loop
+from tombola.experiments.loop import Loop, training_batches
 from tombola.experiments.machine import Machine, resolve
 from tombola.experiments.results import finish
 from tombola.experiments.search_config import SearchConfig
@@ -83,17 +83,7 @@ def make_learner(config: RunConfig, dataset: Dataset, machine: Machine) -> Learn
 
 def _examples(config: RunConfig, dataset: Dataset, machine: Machine) -> Iterator[Batch]:
     """Batches of training data in an order drawn from the seed, not augmented."""
-    batches = Batches(
-        dataset.train,
-        config.batch_size,
-        mean=dataset.mean,
-        std=dataset.std,
-        device=machine.device,
-        seed=config.seed,
-        shuffle=True,
-        channels_last=machine.channels_last,
-    )
-    return batches.epoch(0)
+    return training_batches(config, dataset, machine, augment=False).epoch(0)
 
 
 def build_model(name: str, width: float, dataset: Dataset) -> nn.Module:
