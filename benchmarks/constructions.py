@@ -91,26 +91,33 @@ def _report(name: str, target: nn.Sequential, construction: str, test: torch.Ten
     assert found <= made.error_bound
 
 
-class _Univariate(nn.Module):
-    """A linear layer whose rows have one weight each at most, as the same function without the zeros."""
+class _Rows(nn.Module):
+    """Rows of a linear layer over some of its inputs; if they have one weight each, without the zeros."""
 
-    def __init__(self, layer: nn.Linear) -> None:
+    def __init__(self, layer: nn.Linear, rows: torch.Tensor, inputs: torch.Tensor) -> None:
         super().__init__()
-        self.inputs = layer.weight.detach().abs().argmax(1)
-        self.factors = layer.weight.detach().gather(1, self.inputs[:, None])[:, 0]
-        self.bias = layer.bias.detach()
+        self.weight = layer.weight.detach()[rows][:, inputs]
+        self.bias = layer.bias.detach()[rows]
+        self.single = self.weight.abs().argmax(1) if int((self.weight != 0).sum(1).max()) <= 1 else None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x[:, self.inputs] * self.factors + self.bias
+        if self.single is None:
+            return F.linear(x, self.weight, self.bias)
+        return x[:, self.single] * self.weight.gather(1, self.single[:, None])[:, 0] + self.bias
 
 
 def _without_zeros(plain: nn.Sequential) -> nn.Sequential:
-    layers = [
-        _Univariate(layer)
-        if isinstance(layer, nn.Linear) and int((layer.weight != 0).sum(1).max()) <= 1
-        else layer
-        for layer in plain
-    ]
+    """The same function, sooner: without the neurons that nothing reads."""
+    first, *_, last = (place for place, layer in enumerate(plain) if isinstance(layer, nn.Linear))
+    layers = list(plain)
+    rows = torch.arange(plain[last].out_features)
+    for place in range(last, first - 1, -1):
+        layer = plain[place]
+        if isinstance(layer, nn.Linear):
+            read = layer.weight[rows].any(0) if place > first else torch.ones(layer.in_features)
+            inputs = read.nonzero()[:, 0]
+            layers[place] = _Rows(layer, rows, inputs)
+            rows = inputs
     return nn.Sequential(*layers).requires_grad_(False)
 
 
