@@ -115,7 +115,7 @@ class Search:
     def mask(self) -> Mask:
         """The weights kept by the scores as they are now (tensors that take no part: all)."""
         self.select()
-        searched = {name: scored.mask.cpu().numpy() for name, scored in self._scored.items()}
+        searched = {name: mask.cpu().numpy() for name, mask in self._masks().items()}
         return Mask({**self.source.mask, **searched})
 
     def select(self) -> None:
@@ -141,7 +141,7 @@ class Search:
 
     def pruned(self) -> dict[str, torch.Tensor]:
         """The weights not kept (boolean tensors of the parameters' shapes), dead ones included."""
-        return {name: ~scored.mask for name, scored in self._scored.items()}
+        return {name: ~mask for name, mask in self._masks().items()}
 
     def ticket(self, metadata: Mapping[str, str] | None = None) -> Ticket:
         """The subnetwork found, as a seed and a mask, with the normalisation statistics.
@@ -198,6 +198,9 @@ class Search:
         self._follow_schedule()
         self.select()
 
+    def _masks(self) -> dict[str, torch.Tensor]:
+        return {name: scored.mask(self.source.slot(name).alive) for name, scored in self._scored.items()}
+
     def _place_scores(self, layers: list[Layer], absolute: bool, score_init: str) -> dict[str, Scored]:
         names = [tensor.name for layer in layers for tensor in layer.tensors]
         if any(self.source.slot(name).masking is not None for name in names):
@@ -206,8 +209,9 @@ class Search:
         for layer in layers:
             for tensor in layer.tensors:
                 scores = torch.from_numpy(initial_scores(self.source, tensor, score_init))
-                scored = Scored(scores.to(self.source.parameter(tensor.name).device), absolute)
-                self.source.slot(tensor.name).masking = placed[tensor.name] = scored
+                slot = self.source.slot(tensor.name)
+                scored = Scored(scores.to(self.source.parameter(tensor.name).device), absolute, slot.casts)
+                slot.masking = placed[tensor.name] = scored
         return placed
 
     def _follow_schedule(self) -> None:

@@ -1,74 +1,62 @@
-"""Scores -> threshold -> masked weight, with a straight-through gradient.
+"""Groups of scores that share a threshold, and where it lies.
 
-The mask is selected when scores have changed, not in the forward pass: the forward pass only reads
-a boolean buffer, so it costs one `where`, compiles without a break, and every use of a weight in one
-step (attention reads its projections several times) sees the same mask.
+The threshold is found when scores have changed, not in the forward pass: that only compares, so it compiles
+without a break, and every use of a weight in one step (attention reads its projections several times) sees
+the same mask.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
 from tombola.errors import ArgumentError
-from tombola.mask import top_k
+from tombola.search.straight_through import StraightThrough, kept
+from tombola.search.threshold import Part, Tracker
 from tombola.source.slot import Slot
 
+Ranks = tuple[torch.Tensor, torch.Tensor | None]
+"""What a tensor's entries are ranked by, and which of them are alive: None for all."""
 
-class StraightThrough(torch.autograd.Function):
-    """(scores, weight, mask, alive, absolute) -> W ⊙ M, with ∂L/∂s = ∂L/∂(W ⊙ M) ⊙ W.
 
-    The gradient reaches kept and pruned scores alike (Ramanujan et al. 2020, section 3; paper A),
-    those outside S_ER never; with `absolute` it is multiplied by sign(s). All tensors have the
-    weight's shape; `alive` may be None.
-    """
+class Limit(NamedTuple):
+    """Which entries of a tensor are kept: see `kept`."""
 
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(
-        scores: torch.Tensor,
-        weight: torch.Tensor,
-        mask: torch.Tensor,
-        alive: torch.Tensor | None,
-        absolute: bool,
-    ) -> torch.Tensor:
-        """W where kept, +0.0 where pruned (a product would leave -0.0)."""
-        return torch.where(mask, weight, 0.0)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
-        """Keep what the gradient needs: the weight, and the scores only for their sign."""
-        scores, weight, _, alive, absolute = inputs
-        ctx.absolute = absolute
-        ctx.save_for_backward(weight, alive, scores if absolute else None)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        """The gradient of the scores; weights and masks have none."""
-        weight, alive, scores = ctx.saved_tensors
-        gradient = gradients[0] * weight
-        if ctx.absolute:
-            gradient = gradient * scores.sign()
-        if alive is not None:
-            gradient = torch.where(alive, gradient, 0.0)
-        return gradient, None, None, None, None
+    cut: float | torch.Tensor
+    last: int | torch.Tensor
+    splits: bool
 
 
 class Scored(nn.Module):
-    """What a search puts into a slot: the scores of one tensor and the mask selected from them."""
+    """What a search puts into a slot: the scores of one tensor and which of them are kept, those from `cut`
+    on (see `kept`). `casts`: whether the masked weight may come in autocast's type at once.
+    """
 
-    mask: torch.Tensor
+    cut: torch.Tensor
+    last: torch.Tensor
 
-    def __init__(self, scores: torch.Tensor, absolute: bool) -> None:
+    def __init__(self, scores: torch.Tensor, absolute: bool, casts: bool = False) -> None:
         super().__init__()
         self.scores = nn.Parameter(scores)
-        self.register_buffer("mask", torch.zeros(scores.shape, dtype=torch.bool, device=scores.device))
+        self.register_buffer("cut", torch.zeros((), dtype=scores.dtype, device=scores.device))
+        self.register_buffer("last", torch.zeros((), dtype=torch.int64, device=scores.device))
+        self.splits = True
         self.absolute = absolute
+        self.casts = casts
         self.group: Group | None = None
+
+    def mask(self, alive: torch.Tensor | None) -> torch.Tensor:
+        """Which entries are kept, of the scores' shape."""
+        return kept(_ranks(self), alive, self.cut, self.last, self.splits)
+
+    def keep_from(self, limit: Limit) -> None:
+        """Keep what is within `limit` from now on."""
+        self.cut.fill_(limit.cut)
+        self.last.fill_(limit.last)
+        self.splits = limit.splits
 
     def get_extra_state(self) -> torch.Tensor:
         """How many weights an annealed group keeps, for `state_dict` (-1: always as many). A tensor, so that
@@ -84,11 +72,17 @@ class Scored(nn.Module):
 
     def forward(self, weight: torch.Tensor, alive: torch.Tensor | None) -> torch.Tensor:
         """The masked weight."""
-        # A compiled model relies on Search.step(): a version counter is not part of its graph.
-        if self.group is not None and not torch.compiler.is_compiling():
+        compiling = torch.compiler.is_compiling()
+        # A compiled model relies on Search.step(): a version counter is not part of its graph. Nor is it
+        # to be compiled anew whenever ties begin or end to matter.
+        if self.group is not None and not compiling:
             self.group.ensure_current()
-        inputs = (self.scores, weight, self.mask, alive, self.absolute)
-        masked: torch.Tensor = StraightThrough.apply(*inputs)  # type: ignore[no-untyped-call]
+        kind = weight.device.type
+        dtype = weight.dtype
+        if self.casts and torch.is_autocast_enabled(kind):
+            dtype = torch.get_autocast_dtype(kind)
+        where = (self.cut, self.last, self.absolute, self.splits or compiling, dtype)
+        masked: torch.Tensor = StraightThrough.apply(self.scores, weight, alive, *where)  # type: ignore[no-untyped-call]
         return masked
 
 
@@ -104,6 +98,7 @@ class Group:
         self.keep = keep
         self.name = name
         self.annealed = annealed
+        self._tracker = Tracker()
         self._seen: list[tuple[torch.Tensor, int]] = []
 
     def __getstate__(self) -> dict[str, Any]:
@@ -135,16 +130,16 @@ class Group:
 
     @torch.no_grad()
     def select(self) -> None:
-        """Set the masks of all members from their scores as they are now.
+        """Find the threshold of the scores as they are now.
 
         Raises ArgumentError naming the layer when a score is NaN or infinite, or no float32.
         """
         members = self._scored()
         for scored in members:
             _check_scores(self.name, scored.scores)
-        masks = select([_ranks(slot) for slot in self.slots], self.keep)
-        for scored, mask in zip(members, masks, strict=True):
-            scored.mask.copy_(mask)
+        ranks = [(_ranks(scored), slot.alive) for scored, slot in zip(members, self.slots, strict=True)]
+        for scored, limit in zip(members, find_limits(ranks, self.keep, self._tracker), strict=True):
+            scored.keep_from(limit)
         self._seen = [(scored.scores, scored.scores._version) for scored in members]
 
     def _scored(self) -> list[Scored]:
@@ -162,34 +157,70 @@ def _check_scores(name: str, scores: torch.Tensor) -> None:
         raise ArgumentError(f"{name}: scores must be finite numbers, got values from {least} to {greatest}")
 
 
+def _ranks(scored: Scored) -> torch.Tensor:
+    return scored.scores.abs() if scored.absolute else scored.scores.detach()
+
+
 def select(ranks: Sequence[torch.Tensor], keep: int) -> list[torch.Tensor]:
-    """Masks of the `keep` greatest entries of all `ranks` together, each of its tensor's shape.
+    """Masks of the `keep` greatest entries of all `ranks` together, each of its tensor's shape, with ties as
+    in a `Group`. The entries are numbers or -inf.
+    """
+    limits = find_limits([(values, None) for values in ranks], keep, Tracker())
+    return [kept(values, None, *limit) for values, limit in zip(ranks, limits, strict=True)]
+
+
+def find_limits(ranks: Sequence[Ranks], keep: int, tracker: Tracker) -> list[Limit]:
+    """How to keep the `keep` greatest entries of all `ranks` together, for each of its tensors.
 
     The count is exact: ties at the threshold go to the lower index, in the order of the tensors and
-    flat within each. The entries are numbers or -inf.
+    flat within each. If no more than `keep` are alive, all those are kept.
     """
-    flat = ranks[0].reshape(-1) if len(ranks) == 1 else torch.cat([rank.reshape(-1) for rank in ranks])
-    if flat.device.type == "cpu":
-        # numpy's partition is vectorised; torch's kthvalue takes six times as long.
-        mask = torch.from_numpy(top_k(flat.numpy(), keep))
-    else:
-        mask = _select_on_device(flat, keep)
-    parts = torch.split(mask, [rank.numel() for rank in ranks])
-    return [part.view(rank.shape) for part, rank in zip(parts, ranks, strict=True)]
+    on_cpu = ranks[0][0].device.type == "cpu"
+    return limits_on_cpu(ranks, keep, tracker) if on_cpu else limits_on_device(ranks, keep)
 
 
-def _select_on_device(flat: torch.Tensor, keep: int) -> torch.Tensor:
-    """`top_k` without a copy to the host."""
+def limits_on_cpu(ranks: Sequence[Ranks], keep: int, tracker: Tracker) -> list[Limit]:
+    """`find_limits` with numpy."""
+    cut = tracker.find([_laid_out(*pair) for pair in ranks], keep)
+    limits, left = [], cut.ties
+    for values, alive in ranks:
+        last = values.numel() - 1
+        if cut.splits:
+            tied = _and(values == cut.value, alive).reshape(-1).nonzero()[:, 0]
+            last = last if len(tied) <= left else int(tied[left - 1]) if left else -1
+            left = max(0, left - len(tied))
+        limits.append(Limit(cut.value, last, cut.splits))
+    return limits
+
+
+def limits_on_device(ranks: Sequence[Ranks], keep: int) -> list[Limit]:
+    """`find_limits` without a copy to the host."""
+    flat = torch.cat([_among_alive(*pair).reshape(-1) for pair in ranks])
     if keep <= 0:
-        return torch.zeros_like(flat, dtype=torch.bool)
-    cut = flat.topk(keep, sorted=False).values.min()
-    above, tied = flat > cut, flat == cut
-    return above | (tied & (tied.cumsum(0) <= keep - above.sum()))
+        return [Limit(torch.inf, -1, False) for _ in ranks]
+    cut = flat.topk(min(keep, flat.numel()), sorted=False).values.min()
+    rank_of_tie = (flat == cut).cumsum(0)
+    # The index of the last tie that is kept: how many entries come before as many ties as there is room for.
+    last = (rank_of_tie < keep - (flat > cut).sum()).sum()
+    limits, first = [], 0
+    for values, _ in ranks:
+        limits.append(Limit(cut, last - first, True))
+        first += values.numel()
+    return limits
 
 
-def _ranks(slot: Slot) -> torch.Tensor:
-    """What a slot's entries are ranked by: s or |s|, and -inf outside S_ER."""
-    scored = slot.masking
-    assert isinstance(scored, Scored)
-    ranks = scored.scores.abs() if scored.absolute else scored.scores.detach()
-    return ranks if slot.alive is None else torch.where(slot.alive, ranks, -torch.inf)
+def _laid_out(values: torch.Tensor, alive: torch.Tensor | None) -> Part:
+    """Flat and as they lie in memory if that is possible, for a threshold does not depend on the order."""
+    channels_last = values.ndim == 4 and values.is_contiguous(memory_format=torch.channels_last)
+    if channels_last and (alive is None or alive.stride() == values.stride()):
+        values = values.permute(0, 2, 3, 1)
+        alive = None if alive is None else alive.permute(0, 2, 3, 1)
+    return values.reshape(-1).numpy(), None if alive is None else alive.reshape(-1).numpy()
+
+
+def _and(mask: torch.Tensor, alive: torch.Tensor | None) -> torch.Tensor:
+    return mask if alive is None else mask & alive
+
+
+def _among_alive(values: torch.Tensor, alive: torch.Tensor | None) -> torch.Tensor:
+    return values if alive is None else torch.where(alive, values, -torch.inf)

@@ -26,6 +26,7 @@ from tombola.source.slot import Slot
 from tombola.source.summary import LayerSummary, summarise_layer
 from tombola.source.surgery import (
     attach_slot,
+    casts_its_weights,
     check_plain,
     current_parameter,
     detach_slot,
@@ -323,10 +324,11 @@ class Source:
             attach_slot(self._found[name], slot)
 
     def _make_slot(self, tensor: RandomTensor) -> Slot:
+        casts = casts_its_weights(self._found[tensor.name])
         if tensor.is_dense and not self._given:
-            return Slot(None)
+            return Slot(None, casts)
         alive = torch.from_numpy(self.mask[tensor.name].copy())
-        return Slot(alive.to(self.parameter(tensor.name).device))
+        return Slot(alive.to(self.parameter(tensor.name).device), casts)
 
     def _write(self, tensor: RandomTensor, generation: int, indices: np.ndarray) -> None:
         slot, parameter = self._slots[tensor.name], self.parameter(tensor.name)

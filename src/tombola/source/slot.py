@@ -25,14 +25,16 @@ class Slot(nn.Module):
     """Frozen weight -> weight in use: W ⊙ S_ER, or what the method in `masking` makes of it.
 
     `alive`: S_ER as a boolean buffer, None when dense. `generations`: an int32 buffer of the
-    tensor's shape, None until the first redraw.
+    tensor's shape, None until the first redraw. `casts`: whether all that reads the weight casts it to
+    autocast's type, as linear layers and convolutions do.
     """
 
     alive: torch.Tensor | None
     generations: torch.Tensor | None
 
-    def __init__(self, alive: torch.Tensor | None) -> None:
+    def __init__(self, alive: torch.Tensor | None, casts: bool = False) -> None:
         super().__init__()
+        self.casts = casts
         self.register_buffer("alive", alive)
         self.register_buffer("generations", None)
         self.masking: nn.Module | None = None

@@ -78,6 +78,19 @@ def current_parameter(found: Found) -> nn.Parameter:
     return parameter
 
 
+_CASTING = (
+    nn.Linear,
+    *(nn.Conv1d, nn.Conv2d, nn.Conv3d),
+    *(nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d),
+)
+
+
+def casts_its_weights(found: Found) -> bool:
+    """Whether under autocast every module that holds the parameter casts it before it computes with it."""
+    forwards = [kind.forward for kind in _CASTING]
+    return all(type(place.module).forward in forwards for place in found.places)
+
+
 def attach_slot(found: Found, slot: Slot) -> None:
     """Put one slot at every place of a parameter; the parameter itself stays the same object."""
     for place in found.places:

@@ -1,0 +1,90 @@
+"""Scores and a threshold -> masked weight, with a straight-through gradient.
+
+No mask is stored: the forward pass compares the scores with their threshold where it needs the mask, which
+costs less than a boolean tensor's memory and no more time than reading one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+_BITS = {2: torch.int16, 4: torch.int32}
+
+
+class StraightThrough(torch.autograd.Function):
+    """(scores, weight, alive, cut, last, absolute, splits, dtype) -> W ⊙ M, with ∂L/∂s = ∂L/∂(W ⊙ M) ⊙ W.
+
+    M is as in `kept`. The gradient reaches kept and pruned scores alike (Ramanujan et al. 2020, section 3;
+    paper A), those outside S_ER never; with `absolute` it is multiplied by sign(s). Scores, weight, alive
+    and the output have one shape; the output is of type `dtype`, the product above float32.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(
+        scores: torch.Tensor,
+        weight: torch.Tensor,
+        alive: torch.Tensor | None,
+        cut: torch.Tensor,
+        last: torch.Tensor,
+        absolute: bool,
+        splits: bool,
+        dtype: torch.dtype,
+    ) -> torch.Tensor:
+        """W where kept, +0.0 where pruned."""
+        ranks = scores.abs() if absolute else scores
+        return keep_only(weight, kept(ranks, alive, cut, last, splits), dtype)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
+        """Keep what the gradient needs: the weight, and the scores only for their sign."""
+        scores, weight, alive, *_ = inputs
+        ctx.absolute = inputs[5]
+        ctx.save_for_backward(weight, alive, scores if ctx.absolute else None)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        """The gradient of the scores; nothing else has one."""
+        weight, alive, scores = ctx.saved_tensors
+        gradient = gradients[0] * weight  # float32, whatever came
+        if ctx.absolute:
+            gradient = gradient * scores.sign()
+        if alive is not None:
+            gradient = keep_only(gradient, alive, gradient.dtype)
+        return gradient, None, None, None, None, None, None, None
+
+
+def kept(
+    ranks: torch.Tensor,
+    alive: torch.Tensor | None,
+    cut: float | torch.Tensor,
+    last: int | torch.Tensor,
+    splits: bool,
+) -> torch.Tensor:
+    """The mask, of the ranks' shape: true where they are greater than `cut`; where they equal it up to the
+    flat index `last`, or if not `splits` everywhere; and never where `alive` is not.
+    """
+    if splits:
+        index = torch.arange(ranks.numel(), device=ranks.device).view(ranks.shape)
+        mask = (ranks > cut) | ((ranks == cut) & (index <= last))
+    else:
+        mask = ranks >= cut
+    return mask if alive is None else mask & alive
+
+
+def keep_only(weight: torch.Tensor, mask: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """`weight` as `dtype` where `mask` is true, +0.0 elsewhere (a product would leave -0.0)."""
+    if weight.device.type != "cpu" or torch.compiler.is_compiling() or _is_transformed(weight, mask):
+        return torch.where(mask, weight, 0.0).to(dtype)
+    # Bits times 0 or 1 as integers: on CPUs `where` is not vectorised and takes ten times as long.
+    cast = weight.to(dtype)
+    bits, ones = cast.view(_BITS[cast.element_size()]), mask.view(torch.int8)
+    return (bits * ones if cast is weight else bits.mul_(ones)).view(dtype)
+
+
+def _is_transformed(*tensors: torch.Tensor) -> bool:
+    """Whether these are seen from inside a transform of torch.func, where their bits cannot be looked at."""
+    return any(torch._C._functorch.is_functorch_wrapped_tensor(tensor) for tensor in tensors)
