@@ -46,6 +46,14 @@ def test_a_sequential_is_read_layer_by_layer() -> None:
     assert not second.bias.any()
 
 
+def test_a_module_that_stands_twice_is_read_twice() -> None:
+    relu, linear = nn.ReLU(), nn.Linear(3, 3)
+    layers = read_target(nn.Sequential(linear, relu, linear, relu, nn.Linear(3, 2)))
+    assert [layer.relu for layer in layers] == [True, True, False]
+    assert [layer.outputs for layer in layers] == [3, 3, 2]
+    assert np.array_equal(layers[0].weight, layers[1].weight)
+
+
 def test_reading_a_target_leaves_it_alone() -> None:
     array = np.ones((1, 2))
     model = nn.Sequential(nn.Linear(2, 1))

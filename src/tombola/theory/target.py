@@ -124,7 +124,8 @@ def _of_modules(target: Any) -> list[TargetLayer]:
         raise ArgumentError(f"a target model must be a Sequential, got {type(target).__name__}")
     layers: list[TargetLayer] = []
     flatten = False
-    for name, module in target.named_children():
+    # Not named_children(), which leaves out a module that stands in more than one place.
+    for name, module in target._modules.items():
         if isinstance(module, nn.ReLU) and layers:
             layers[-1] = replace(layers[-1], relu=True)
         elif isinstance(module, nn.Flatten) and module.start_dim == 1 and module.end_dim == -1:
