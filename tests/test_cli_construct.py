@@ -13,6 +13,7 @@ from torch import nn
 
 from commands import refusal, tombola
 from tombola import Ticket
+from tombola.experiments.construct import read_layers
 from tombola.theory import check, model_of
 
 
@@ -101,3 +102,18 @@ def test_targets_that_cannot_be(tmp_path: Path) -> None:
     assert "not finite" in refusal("construct", "--target", saved(tmp_path, bad), *out)
     assert tombola("construct", "--target", tmp_path / "nowhere", *out).status in (2, 3)
     assert "is no file" in refusal("construct", "--out", tmp_path)
+
+
+def test_numbers_of_a_file_are_not_rounded(tmp_path: Path) -> None:
+    path, weight, bias = tmp_path / "t.safetensors", torch.rand(3, 4).double() + 1e-12, torch.rand(3).double()
+    safetensors.torch.save_file({"0.weight": weight, "0.bias": bias}, path)
+    read, offset = read_layers(path)[0]
+    assert offset is not None
+    assert torch.equal(read, weight)
+    assert torch.equal(offset.double(), bias)
+
+
+def test_the_help_tells_of_every_option() -> None:
+    told = " ".join(tombola("construct", "--help").out.replace("│", " ").split())
+    for text in ("with ReLUs between them, or digits-mlp", "of constant width.", "The ticket's file."):
+        assert text in told

@@ -29,10 +29,10 @@ def construct(
 
     Args:
         target: A safetensors file of linear layers and convolutions (NAME.weight, NAME.bias) with ReLUs
-        between
-            them, or digits-mlp: a small network that is trained on handwritten digits first.
+            between them, or digits-mlp: a small network that is trained on handwritten digits first.
         construction: two_layers for each of the target's, one_extra_layer in all, or redraw, of constant
-        width. out: The ticket's file.
+            width.
+        out: The ticket's file.
         density: Density of the Erdős–Rényi source network; 1 is a dense one.
         rule: Layerwise rule of the source's density: uniform, erk, pyramidal or balanced.
         tolerance: How far each weight may be from the target's.

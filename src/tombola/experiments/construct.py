@@ -58,7 +58,8 @@ def read_layers(path: Path) -> Layers:
     if not names or not used >= state.keys():
         other = next(iter(state.keys() - used), "nothing")
         raise ArgumentError(f"{path}: expected NAME.weight and NAME.bias of a few layers, got {other!r}")
-    return [(state[n].float(), _maybe_float(state.get(n.removesuffix("weight") + "bias"))) for n in names]
+    # In float64, which holds every number of the file: the certificate is of these, not of rounded ones.
+    return [(_wide(state[n]), _maybe_wide(state.get(n.removesuffix("weight") + "bias"))) for n in names]
 
 
 def digits_target(seed: int) -> tuple[nn.Sequential, torch.Tensor, torch.Tensor]:
@@ -111,8 +112,12 @@ def _fraction(right: torch.Tensor) -> float:
     return float(right.float().mean())
 
 
-def _maybe_float(tensor: torch.Tensor | None) -> torch.Tensor | None:
-    return None if tensor is None else tensor.float()
+def _maybe_wide(tensor: torch.Tensor | None) -> torch.Tensor | None:
+    return None if tensor is None else _wide(tensor)
+
+
+def _wide(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor if tensor.is_complex() else tensor.double()
 
 
 def _natural(name: str) -> list[Any]:
