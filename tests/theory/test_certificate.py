@@ -90,6 +90,12 @@ def test_a_smaller_error_than_shown_is_refused(construction: str) -> None:
     refused("is shown to be at most", NAME, result.ticket, -1.0)
 
 
+@pytest.mark.parametrize("error", ["a", None, True, [1.0], 1j, np.ones(2)])
+def test_an_error_that_is_no_number(error: Any) -> None:
+    with pytest.raises(ArgumentError, match="error must be a number, got"):
+        check(TARGETS[NAME].build(), made(NAME, "two_layers").ticket, error)
+
+
 @every_construction
 def test_another_target_is_refused(construction: str) -> None:
     result, arrays = made(NAME, construction), pairs([5, 6, 3])

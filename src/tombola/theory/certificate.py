@@ -8,6 +8,7 @@ networks as functions of real numbers.
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -63,8 +64,11 @@ def check(
 ) -> None:
     """Confirm that the ticket's network is within `error` of the target over the box; it needs nothing else.
 
-    Raises TicketError where that cannot be shown, with the bound that can.
+    Raises TicketError where that cannot be shown, with the bound that can; ArgumentError where `error` is no
+    number, and what `certify` raises.
     """
+    if isinstance(error, bool) or not isinstance(error, numbers.Real):
+        raise ArgumentError(f"error must be a number, got {error!r:.80}")
     ticket.verify()
     shown = certify(target, ticket, box, input_shape).error
     if not shown <= error:
