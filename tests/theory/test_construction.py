@@ -170,6 +170,11 @@ def test_other_number_types(construction: str) -> None:
         assert construct(same, 3, construction=construction).ticket == wanted
 
 
+def test_a_density_of_another_number_type() -> None:
+    wanted = construct(pairs([4, 3]), 3, 0.5).ticket
+    assert construct(pairs([4, 3]), 3, np.float32(0.5)).ticket == wanted  # type: ignore[arg-type]
+
+
 @every_construction
 @pytest.mark.parametrize("density", [1.0, 0.5])
 def test_an_error_asked_for_is_kept(construction: str, density: float) -> None:

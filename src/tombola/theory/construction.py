@@ -98,7 +98,7 @@ def construct(
     """
     layers = read_target(target, input_shape)
     check_seed(seed)
-    check_density(density)
+    density = check_density(density)  # a float: metadata hold no numpy number
     if not isinstance(construction, str) or construction not in CONSTRUCTIONS:
         raise unknown("construction", construction, CONSTRUCTIONS)
     sides = read_box(box, layers[0])

@@ -165,7 +165,10 @@ def _layer(name: str, weight: Any, bias: Any, module: Any) -> TargetLayer:
 
 def _array(what: str, values: Any) -> Floats:
     try:
-        return np.asarray(values, dtype=np.float64)
+        array = np.asarray(values)
+        if array.dtype.kind == "c":  # numpy would drop the imaginary part
+            raise TypeError("complex")
+        return array.astype(np.float64)
     except (TypeError, ValueError, RuntimeError):  # torch's own for a tensor with a gradient
         raise ArgumentError(
             f"{what} must be an array of real numbers, got {values!r:.60}".replace("\n", " ")
