@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from statistics import median, quantiles
 
@@ -55,15 +55,15 @@ def steps_of(
     """A step of dense training and one of edge-popup at density 0.5, and how many weights are searched."""
     plain, model = make(), make()
     search = EdgePopup(Source(model, seed=0), 0.5)
-    dense = _step(plain, torch.optim.SGD(plain.parameters(), lr=1e-4, momentum=0.9), precision, lambda: None)
-    optimizer = torch.optim.SGD(search.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-4)
-    return dense, _step(model, optimizer, precision, search.step), search.mask.total
+    dense = _step(plain, plain.parameters(), precision, lambda: None)
+    return dense, _step(model, search.parameters(), precision, search.step), search.mask.total
 
 
 def _step(
-    model: nn.Module, optimizer: torch.optim.Optimizer, precision: str, after: Callable[[], None]
+    model: nn.Module, parameters: Iterable[nn.Parameter], precision: str, after: Callable[[], None]
 ) -> Callable[[], None]:
     model.train()
+    optimizer = torch.optim.SGD(parameters, lr=1e-3, momentum=0.9, weight_decay=1e-4)
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(BATCH, 3, 32, 32, generator=generator).contiguous(memory_format=torch.channels_last)
     y = torch.randint(0, 10, (BATCH,), generator=generator)

@@ -7,6 +7,7 @@ the same mask.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ import torch
 from torch import nn
 
 from tombola.errors import ArgumentError
-from tombola.search.straight_through import StraightThrough, kept
+from tombola.search.straight_through import is_transformed, kept, masked_weight
 from tombola.search.threshold import Part, Tracker
 from tombola.source.slot import Slot
 
@@ -43,20 +44,27 @@ class Scored(nn.Module):
         self.scores = nn.Parameter(scores)
         self.register_buffer("cut", torch.zeros((), dtype=scores.dtype, device=scores.device))
         self.register_buffer("last", torch.zeros((), dtype=torch.int64, device=scores.device))
-        self.splits = True
+        self._limit: Limit | None = None
         self.absolute = absolute
         self.casts = casts
         self.group: Group | None = None
 
     def mask(self, alive: torch.Tensor | None) -> torch.Tensor:
         """Which entries are kept, of the scores' shape."""
-        return kept(_ranks(self), alive, self.cut, self.last, self.splits)
+        return kept(_ranks(self), alive, *self._within())
 
     def keep_from(self, limit: Limit) -> None:
         """Keep what is within `limit` from now on."""
         self.cut.fill_(limit.cut)
         self.last.fill_(limit.last)
-        self.splits = limit.splits
+        self._limit = limit if isinstance(limit.cut, float) else None
+
+    def _within(self) -> Limit:
+        """The limit: as numbers if they are known, which costs less than to read them from the buffers."""
+        # Whether ties are split is no part of a graph: it would be compiled anew with every change.
+        if self._limit is None or torch.compiler.is_compiling():
+            return Limit(self.cut, self.last, True)
+        return self._limit
 
     def get_extra_state(self) -> torch.Tensor:
         """How many weights an annealed group keeps, for `state_dict` (-1: always as many). A tensor, so that
@@ -72,18 +80,14 @@ class Scored(nn.Module):
 
     def forward(self, weight: torch.Tensor, alive: torch.Tensor | None) -> torch.Tensor:
         """The masked weight."""
-        compiling = torch.compiler.is_compiling()
-        # A compiled model relies on Search.step(): a version counter is not part of its graph. Nor is it
-        # to be compiled anew whenever ties begin or end to matter.
-        if self.group is not None and not compiling:
+        # A compiled model relies on Search.step(): a version counter is not part of its graph.
+        if self.group is not None and not torch.compiler.is_compiling():
             self.group.ensure_current()
         kind = weight.device.type
         dtype = weight.dtype
         if self.casts and torch.is_autocast_enabled(kind):
             dtype = torch.get_autocast_dtype(kind)
-        where = (self.cut, self.last, self.absolute, self.splits or compiling, dtype)
-        masked: torch.Tensor = StraightThrough.apply(self.scores, weight, alive, *where)  # type: ignore[no-untyped-call]
-        return masked
+        return masked_weight(self.scores, weight, self.mask(alive), alive, self.absolute, dtype)
 
 
 class Group:
@@ -120,7 +124,7 @@ class Group:
         fused optimisers and `.data` go uncounted, which is why `Search.step` always selects.
         """
         now = [scored.scores for scored in self._scored()]
-        if any(torch._C._functorch.is_functorch_wrapped_tensor(scores) for scores in now):
+        if is_transformed(*now):
             return  # inside a transform of torch.func the values cannot be looked at
         if len(now) != len(self._seen) or any(
             scores is not seen or scores._version != version
@@ -152,13 +156,14 @@ def _check_scores(name: str, scores: torch.Tensor) -> None:
         raise ArgumentError(
             f"{name}: scores must be float32, got {scores.dtype}: leave the model's type alone"
         )
-    least, greatest = torch.aminmax(scores)
-    if not bool(torch.isfinite(least) & torch.isfinite(greatest)):
+    least, greatest = (float(one) for one in torch.aminmax(scores))
+    if not (math.isfinite(least) and math.isfinite(greatest)):
         raise ArgumentError(f"{name}: scores must be finite numbers, got values from {least} to {greatest}")
 
 
 def _ranks(scored: Scored) -> torch.Tensor:
-    return scored.scores.abs() if scored.absolute else scored.scores.detach()
+    ranks = scored.scores.detach()
+    return ranks.abs() if scored.absolute else ranks
 
 
 def select(ranks: Sequence[torch.Tensor], keep: int) -> list[torch.Tensor]:

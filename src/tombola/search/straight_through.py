@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 
 _BITS = {2: torch.int16, 4: torch.int32}
 
 
 class StraightThrough(torch.autograd.Function):
-    """(scores, weight, alive, cut, last, absolute, splits, dtype) -> W ⊙ M, with ∂L/∂s = ∂L/∂(W ⊙ M) ⊙ W.
+    """(scores, weight, mask, alive, absolute, dtype) -> W ⊙ M, with ∂L/∂s = ∂L/∂(W ⊙ M) ⊙ W.
 
-    M is as in `kept`. The gradient reaches kept and pruned scores alike (Ramanujan et al. 2020, section 3;
-    paper A), those outside S_ER never; with `absolute` it is multiplied by sign(s). Scores, weight, alive
-    and the output have one shape; the output is of type `dtype`, the product above float32.
+    The gradient reaches kept and pruned scores alike (Ramanujan et al. 2020, section 3; paper A), those
+    outside S_ER never; with `absolute` it is multiplied by sign(s). All tensors have the weight's shape;
+    `alive` may be None. The output is of type `dtype`, the product with the gradient float32.
     """
 
     generate_vmap_rule = True
@@ -27,23 +28,20 @@ class StraightThrough(torch.autograd.Function):
     def forward(
         scores: torch.Tensor,
         weight: torch.Tensor,
+        mask: torch.Tensor,
         alive: torch.Tensor | None,
-        cut: torch.Tensor,
-        last: torch.Tensor,
         absolute: bool,
-        splits: bool,
         dtype: torch.dtype,
     ) -> torch.Tensor:
         """W where kept, +0.0 where pruned."""
-        ranks = scores.abs() if absolute else scores
-        return keep_only(weight, kept(ranks, alive, cut, last, splits), dtype)
+        return keep_only(weight, mask, dtype)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
         """Keep what the gradient needs: the weight, and the scores only for their sign."""
-        scores, weight, alive, *_ = inputs
-        ctx.absolute = inputs[5]
-        ctx.save_for_backward(weight, alive, scores if ctx.absolute else None)
+        scores, weight, _, alive, absolute, _ = inputs
+        ctx.absolute = absolute
+        ctx.save_for_backward(weight, alive, scores if absolute else None)
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
@@ -54,7 +52,38 @@ class StraightThrough(torch.autograd.Function):
             gradient = gradient * scores.sign()
         if alive is not None:
             gradient = keep_only(gradient, alive, gradient.dtype)
-        return gradient, None, None, None, None, None, None, None
+        return gradient, None, None, None, None, None
+
+
+class _Eager(torch.autograd.Function):
+    """The same without what torch.func and compilers need: for a function that has a `setup_context` torch
+    takes 0.1 ms to look at its signature, on every call.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, *inputs: Any) -> torch.Tensor:
+        """As that of `StraightThrough`."""
+        output = StraightThrough.forward(*inputs)
+        StraightThrough.setup_context(ctx, inputs, output)
+        return output
+
+    backward = StraightThrough.backward
+
+
+def masked_weight(
+    scores: torch.Tensor,
+    weight: torch.Tensor,
+    mask: torch.Tensor,
+    alive: torch.Tensor | None,
+    absolute: bool,
+    dtype: torch.dtype,
+) -> torch.Tensor:
+    """`StraightThrough` by the shortest way."""
+    plain = not torch.compiler.is_compiling() and not is_transformed(scores, weight)
+    masked: torch.Tensor = (_Eager if plain else StraightThrough).apply(  # type: ignore[no-untyped-call]
+        scores, weight, mask, alive, absolute, dtype
+    )
+    return masked
 
 
 def kept(
@@ -70,6 +99,9 @@ def kept(
     if splits:
         index = torch.arange(ranks.numel(), device=ranks.device).view(ranks.shape)
         mask = (ranks > cut) | ((ranks == cut) & (index <= last))
+    elif _is_plain(ranks) and ranks.dtype == torch.float32:
+        # numpy's comparison is vectorised, torch's is not.
+        mask = torch.from_numpy(ranks.numpy() >= np.float32(cut))
     else:
         mask = ranks >= cut
     return mask if alive is None else mask & alive
@@ -77,7 +109,7 @@ def kept(
 
 def keep_only(weight: torch.Tensor, mask: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """`weight` as `dtype` where `mask` is true, +0.0 elsewhere (a product would leave -0.0)."""
-    if weight.device.type != "cpu" or torch.compiler.is_compiling() or _is_transformed(weight, mask):
+    if not _is_plain(weight, mask):
         return torch.where(mask, weight, 0.0).to(dtype)
     # Bits times 0 or 1 as integers: on CPUs `where` is not vectorised and takes ten times as long.
     cast = weight.to(dtype)
@@ -85,6 +117,12 @@ def keep_only(weight: torch.Tensor, mask: torch.Tensor, dtype: torch.dtype) -> t
     return (bits * ones if cast is weight else bits.mul_(ones)).view(dtype)
 
 
-def _is_transformed(*tensors: torch.Tensor) -> bool:
-    """Whether these are seen from inside a transform of torch.func, where their bits cannot be looked at."""
+def is_transformed(*tensors: torch.Tensor) -> bool:
+    """Whether one is seen from inside a transform of torch.func, where its values cannot be looked at."""
     return any(torch._C._functorch.is_functorch_wrapped_tensor(tensor) for tensor in tensors)
+
+
+def _is_plain(*tensors: torch.Tensor) -> bool:
+    """Whether the tensors' memory can be read here and now."""
+    on_cpu = all(tensor.device.type == "cpu" for tensor in tensors)
+    return on_cpu and not torch.compiler.is_compiling() and not is_transformed(*tensors)
