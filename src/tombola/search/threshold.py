@@ -81,7 +81,7 @@ def _within(parts: Sequence[Part], keep: int, low: float, high: float) -> Cut | 
     """The cut if its value lies between `low` and `high`, both included; None if it does not."""
     above, inside = 0, []
     least, most = np.float32(low), np.float32(high)
-    room = np.zeros((2, _CHUNK), dtype=np.bool_)
+    room = np.empty((2, min(_CHUNK, max(len(values) for values, _ in parts))), dtype=np.bool_)
     for values, alive in _chunks(parts):
         over, among = room[:, : len(values)]
         np.greater(values, most, out=over)
@@ -104,7 +104,9 @@ def _within(parts: Sequence[Part], keep: int, low: float, high: float) -> Cut | 
 
 
 def _true_places(mask: BoolArray) -> npt.NDArray[np.intp]:
-    """`flatnonzero` of a mask that is true hardly anywhere: by words of eight, then within them."""
+    """`flatnonzero` of a mask that is true hardly anywhere: if it is long by words of eight, then in them."""
+    if len(mask) < _CHUNK // 4:
+        return np.flatnonzero(mask)
     whole = len(mask) // 8 * 8
     words = np.flatnonzero(mask[:whole].view(np.uint64) != 0)
     word, byte = mask[:whole].reshape(-1, 8)[words].nonzero()

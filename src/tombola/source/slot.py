@@ -16,7 +16,7 @@ from torch import nn
 class Masking(Protocol):
     """What a method puts into a slot: (frozen weight, S_ER or None) -> the weight to compute with."""
 
-    def __call__(self, weight: torch.Tensor, alive: torch.Tensor | None) -> torch.Tensor:
+    def forward(self, weight: torch.Tensor, alive: torch.Tensor | None) -> torch.Tensor:
         """The masked weight, of the same shape, +0.0 where pruned."""
         ...
 
@@ -42,7 +42,8 @@ class Slot(nn.Module):
     def forward(self, weight: torch.Tensor) -> torch.Tensor:
         """The weight that the module computes with."""
         if self.masking is not None:
-            masked: torch.Tensor = self.masking(weight, self.alive)
+            # Not by calling the module: hooks on it would see no module of the model, and cost on every use.
+            masked: torch.Tensor = self.masking.forward(weight, self.alive)
             return masked
         # where, not a product: a product would leave -0.0 for a pruned negative weight.
         return weight if self.alive is None else torch.where(self.alive, weight, 0.0)
