@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 from zlib import crc32
@@ -272,3 +273,9 @@ def test_a_finished_run_is_left_alone_by_every_reading_command(tmp_path: Path) -
     assert tombola("report", folder, "--png", tmp_path / "p.png").status == 0
     assert everything_in(folder) == before
     assert sys.modules["tombola.cli"] is cli
+
+
+def test_the_command_starts_without_what_takes_long_to_import() -> None:
+    code = "import sys, tombola.cli; sys.exit(', '.join({'torch', 'numpy', 'rich'} & set(sys.modules)) or 0)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -19,6 +19,7 @@ from typing import Annotated
 
 import tyro
 
+from tombola import ticket as tickets  # by its package, which imports it (and numpy) when it is used
 from tombola.cli_bounds import bounds
 from tombola.cli_construct import construct
 from tombola.cli_output import (
@@ -36,8 +37,7 @@ from tombola.experiments.repeat import read_config
 from tombola.experiments.search_config import SearchConfig
 from tombola.experiments.train_config import TrainConfig
 from tombola.export.formats import Format
-from tombola.ticket import Ticket
-from tombola.ticket.format import MAX_WEIGHTS
+from tombola.ticket.limits import MAX_WEIGHTS
 
 TicketPath = Annotated[Path, tyro.conf.Positional]
 Json = Annotated[bool, tyro.conf.FlagCreatePairsOff]
@@ -92,7 +92,7 @@ def evaluate(
         max_weights: Refuse a ticket of more weights, before they take any memory.
         json: Print the result as JSON.
     """
-    loaded = Ticket.load(ticket, max_weights)
+    loaded = tickets.Ticket.load(ticket, max_weights)
     with torch_needed("evaluating"):
         from tombola.experiments.measure import measure
     result = measure(
@@ -116,7 +116,7 @@ def inspect(ticket: TicketPath, max_weights: int = MAX_WEIGHTS, json: Json = Fal
         max_weights: Refuse a ticket of more weights, before they take any memory.
         json: Print as JSON.
     """
-    print_ticket(Ticket.load(ticket, max_weights), as_json=json)
+    print_ticket(tickets.Ticket.load(ticket, max_weights), as_json=json)
     return 0
 
 
@@ -132,7 +132,7 @@ def verify(
         json: Print as JSON.
     """
     try:
-        loaded = Ticket.load(ticket, max_weights)
+        loaded = tickets.Ticket.load(ticket, max_weights)
         loaded.verify(digest)
     except TicketError as error:
         if json:
@@ -173,7 +173,7 @@ def export(
         max_weights: Refuse a ticket of more weights, before they take any memory.
         json: Print what was written as JSON.
     """
-    loaded = Ticket.load(ticket, max_weights)
+    loaded = tickets.Ticket.load(ticket, max_weights)
     if out.exists() and out.samefile(ticket):
         raise ArgumentError(f"--out {out} is the ticket itself")
     with torch_needed("exporting to any format but safetensors"):

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.box import SIMPLE
-from rich.table import Table
-
-from tombola.cli_output import print_table
+from tombola.cli_output import new_table, print_table
 
 
 def print_bounds(record: Mapping[str, Any]) -> None:
@@ -73,7 +70,7 @@ def _fitted(laws: Mapping[str, Mapping[str, Any]], row: Mapping[str, Any]) -> li
 
 
 def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    table = Table(title=title, box=SIMPLE, padding=0)
+    table = new_table(title)
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)
     for row in rows:

@@ -9,16 +9,14 @@ import os
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.box import SIMPLE
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+if TYPE_CHECKING:  # neither rich nor numpy is to be waited for where they are not used
+    from rich.table import Table
+    from rich.text import Text
 
-from tombola.ticket import Ticket
-from tombola.ticket.anatomy import LayerAnatomy, anatomy
-from tombola.ticket.container import FORMAT, VERSION
+    from tombola.ticket import Ticket
+    from tombola.ticket.anatomy import LayerAnatomy
 
 # A narrower terminal breaks the lines itself, which is better than a table without names.
 _LEAST_WIDTH = 76
@@ -43,12 +41,7 @@ def print_ticket(ticket: Ticket, as_json: bool) -> None:
     if as_json:
         print_json(summary)
         return
-    table = Table(
-        title="Random tensors: drawn from the seed, kept where the mask says",
-        box=SIMPLE,
-        show_footer=True,
-        padding=0,
-    )
+    table = new_table("Random tensors: drawn from the seed, kept where the mask says", show_footer=True)
     table.add_column("tensor", footer="all", style="cyan", overflow="fold")
     totals = _totals(summary)
     if summary["source_density"] == 1.0:
@@ -57,8 +50,7 @@ def print_ticket(ticket: Ticket, as_json: bool) -> None:
         table.add_column(column, footer=footer, justify="right", no_wrap=True, style=_COLOURS.get(column))
     for row in summary["tensors"]:
         cells = _cells(row)
-        # Text: brackets in a name are no markup.
-        table.add_row(Text(one_line(row["name"])), *(cells[column] for column in totals))
+        table.add_row(_plain(row["name"]), *(cells[column] for column in totals))
     print_table(table)
     print_result({name: value for name, value in summary.items() if name not in ("tensors", "metadata")})
     if summary["metadata"]:
@@ -68,7 +60,7 @@ def print_ticket(ticket: Ticket, as_json: bool) -> None:
 def print_densities(rules: Mapping[str, Mapping[str, float]], sizes: Mapping[str, int]) -> None:
     """{rule: {layer: p_l}} as a table, and what these come to over all `sizes`."""
     total = sum(sizes.values())
-    table = Table(title="Density of each layer, by rule", box=SIMPLE, show_footer=True, padding=0)
+    table = new_table("Density of each layer, by rule", show_footer=True)
     table.add_column("layer", footer="all", style="cyan", overflow="fold")
     table.add_column("weights", footer=f"{total:,}", justify="right", no_wrap=True)
     for rule, found in rules.items():
@@ -76,12 +68,29 @@ def print_densities(rules: Mapping[str, Mapping[str, float]], sizes: Mapping[str
         table.add_column(rule, footer=f"{overall:.6g}", justify="right", no_wrap=True, style="green")
     for name, size in sizes.items():
         densities = (f"{found[name]:.4g}" for found in rules.values())
-        table.add_row(Text(one_line(name)), f"{size:,}", *densities)
+        table.add_row(_plain(name), f"{size:,}", *densities)
     print_table(table)
+
+
+def _plain(name: str) -> Text:
+    """A cell in which brackets are no markup."""
+    from rich.text import Text
+
+    return Text(one_line(name))
+
+
+def new_table(title: str, show_footer: bool = False) -> Table:
+    """An empty table of the look that all have."""
+    from rich.box import SIMPLE
+    from rich.table import Table
+
+    return Table(title=title, box=SIMPLE, show_footer=show_footer, padding=0)
 
 
 def print_table(table: Table) -> None:
     """A table, as wide as the terminal or, in a file or a pipe, as it needs."""
+    from rich.console import Console
+
     # Names in a file or a pipe are never cut short.
     console = Console(width=max(_LEAST_WIDTH, Console().width) if sys.stdout.isatty() else 1000)
     with console.capture() as captured:  # rich would end the process itself when the pipe is closed
@@ -91,6 +100,9 @@ def print_table(table: Table) -> None:
 
 def summarise(ticket: Ticket) -> dict[str, Any]:
     """What `inspect` shows of a ticket, as plain values."""
+    from tombola.ticket.anatomy import anatomy
+    from tombola.ticket.container import FORMAT, VERSION
+
     layers = anatomy(ticket)
     return {
         "tensors": [_tensor_row(layer) for layer in layers],

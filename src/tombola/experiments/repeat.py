@@ -7,10 +7,10 @@ import re
 from pathlib import Path
 from typing import TypeVar
 
+from tombola import ticket as tickets
 from tombola.errors import ArgumentError, unknown
 from tombola.experiments.config import NONE, RunConfig
 from tombola.experiments.search_config import SearchConfig
-from tombola.ticket import Ticket
 
 # After the 8 bytes with its length every ticket's header begins so (docs/format.md).
 _BEGINNING = b'{"__metadata__":'
@@ -26,7 +26,7 @@ def read_config(kind: type[Config], path: Path) -> Config:
     if not is_ticket(path):
         return kind.from_toml(path)
     try:
-        settings = json.loads(Ticket.load(path).metadata["settings"])
+        settings = json.loads(tickets.Ticket.load(path).metadata["settings"])
         values = {name: NONE if value is None else value for name, value in settings.items()}
     except (KeyError, ValueError, AttributeError, RecursionError):
         raise ArgumentError(f"{path} does not say with what settings it was found") from None

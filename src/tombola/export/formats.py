@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from tombola.errors import ArgumentError
-from tombola.ticket import Ticket
+
+if TYPE_CHECKING:  # numpy is not to be waited for where no ticket is read
+    from tombola.ticket import Ticket
 
 Format = Literal["auto", "safetensors", "onnx", "csr", "ternary"]
 

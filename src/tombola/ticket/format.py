@@ -23,9 +23,8 @@ from tombola.ticket.codec import Redraws
 from tombola.ticket.container import pack, unpack
 from tombola.ticket.counts import read_counts, write_counts
 from tombola.ticket.description import read_description, write_description
+from tombola.ticket.limits import MAX_METADATA, MAX_WEIGHTS
 
-MAX_WEIGHTS = 1 << 31
-MAX_METADATA = 1 << 20
 _METADATA = "metadata."
 
 

@@ -28,7 +28,8 @@ from tombola.ticket.fit import (
     fit_statistics,
 )
 from tombola.ticket.flips import shortest
-from tombola.ticket.format import MAX_WEIGHTS, Contents, check_metadata, read, write
+from tombola.ticket.format import Contents, check_metadata, read, write
+from tombola.ticket.limits import MAX_WEIGHTS
 from tombola.ticket.rebuild import network_digest, rebuild_weights
 
 if TYPE_CHECKING:
