@@ -45,4 +45,4 @@ test: env
 
 # Those called long_ take hours: run them by themselves.
 bench: env
-	@for script in $(filter-out benchmarks/long_%, $(wildcard benchmarks/[!_]*.py)); do echo "--- $$script"; $(BIN)/python $$script || exit 1; done
+	$(BIN)/python benchmarks/_results.py $(ONLY)

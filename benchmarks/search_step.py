@@ -30,6 +30,7 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "Conv-6 × 0.25": lambda: models.conv6(width=0.25),
 }
 BATCH = 128
+Batch = tuple[torch.Tensor, torch.Tensor]
 
 
 def main() -> None:
@@ -51,37 +52,47 @@ def main() -> None:
 
 def steps_of(
     make: Callable[[], nn.Module], precision: str
-) -> tuple[Callable[[], None], Callable[[], None], int]:
+) -> tuple[Callable[[], object], Callable[[], object], int]:
     """A step of dense training and one of edge-popup at density 0.5, and how many weights are searched."""
     plain, model = make(), make()
     search = EdgePopup(Source(model, seed=0), 0.5)
-    dense = _step(plain, plain.parameters(), precision, lambda: None)
-    return dense, _step(model, search.parameters(), precision, search.step), search.mask.total
+    dense = step_of(plain, plain.parameters(), precision, lambda: None)
+    return dense, step_of(model, search.parameters(), precision, search.step), search.mask.total
 
 
-def _step(
-    model: nn.Module, parameters: Iterable[nn.Parameter], precision: str, after: Callable[[], None]
-) -> Callable[[], None]:
+def step_of(
+    model: nn.Module,
+    parameters: Iterable[nn.Parameter],
+    precision: str,
+    after: Callable[[], None],
+    fetch: Callable[[], Batch] | None = None,
+) -> Callable[[], tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+    """A training step on the batch that `fetch` brings, else on one random batch. It returns loss, logits and
+    labels.
+    """
     model.train()
     optimizer = torch.optim.SGD(parameters, lr=1e-3, momentum=0.9, weight_decay=1e-4)
     generator = torch.Generator().manual_seed(0)
-    x = torch.randn(BATCH, 3, 32, 32, generator=generator).contiguous(memory_format=torch.channels_last)
-    y = torch.randint(0, 10, (BATCH,), generator=generator)
+    images = torch.randn(BATCH, 3, 32, 32, generator=generator).contiguous(memory_format=torch.channels_last)
+    labels = torch.randint(0, 10, (BATCH,), generator=generator)
 
-    def step() -> None:
+    def step() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        x, y = fetch() if fetch is not None else (images, labels)
         optimizer.zero_grad()
         low = precision == "bfloat16"
         with torch.autocast("cpu", dtype=torch.bfloat16) if low else nullcontext():
             logits = model(x)
-        F.cross_entropy(logits.float(), y).backward()
+        loss = F.cross_entropy(logits.float(), y)
+        loss.backward()
         optimizer.step()
         after()
+        return loss.detach(), logits.detach(), y
 
     return step
 
 
 def compare(
-    first: Callable[[], None], second: Callable[[], None], pairs: int, warm: int = 2
+    first: Callable[[], object], second: Callable[[], object], pairs: int, warm: int = 2
 ) -> tuple[list[float], float]:
     """Seconds of `second` over those of the `first` beside it, for each pair; and the median of `first`'s."""
     for _ in range(warm):

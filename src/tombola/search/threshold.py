@@ -93,7 +93,7 @@ def _within(parts: Sequence[Part], keep: int, low: float, high: float) -> Cut | 
         if above >= keep:
             return None
         among ^= over
-        inside.append(values[_true_places(among)])
+        inside.append(values[np.flatnonzero(among)])
     band = np.concatenate(inside)
     place = len(band) - (keep - above)
     if place < 0:
@@ -101,16 +101,6 @@ def _within(parts: Sequence[Part], keep: int, low: float, high: float) -> Cut | 
     value = np.partition(band, place)[place]
     more = int(np.count_nonzero(band > value))
     return Cut(float(value), keep - above - more, int(np.count_nonzero(band == value)))
-
-
-def _true_places(mask: BoolArray) -> npt.NDArray[np.intp]:
-    """`flatnonzero` of a mask that is true hardly anywhere: if it is long by words of eight, then in them."""
-    if len(mask) < _CHUNK // 4:
-        return np.flatnonzero(mask)
-    whole = len(mask) // 8 * 8
-    words = np.flatnonzero(mask[:whole].view(np.uint64) != 0)
-    word, byte = mask[:whole].reshape(-1, 8)[words].nonzero()
-    return np.concatenate((8 * words[word] + byte, whole + np.flatnonzero(mask[whole:])))
 
 
 def _chunks(parts: Sequence[Part]) -> Iterator[Part]:
