@@ -14,6 +14,7 @@ from tombola.errors import ArgumentError, TicketError, unknown
 from tombola.mask import Mask
 from tombola.rng import check_seed
 from tombola.source.density import AnyRule, check_density, rule_name
+from tombola.theory.attainable import check_attainable
 from tombola.theory.attempt import Attempt
 from tombola.theory.certificate import bound, read_box
 from tombola.theory.effective import read_blocks
@@ -93,8 +94,8 @@ def construct(
     width_factor : how much wider than expected to begin with. The source is drawn again, wider, where a
         subset sum has no solution in it, `max_restarts` times at most.
 
-    Raises ArgumentError for a target that it is not for, an option out of range, or a source too narrow at
-    last.
+    Raises ArgumentError for a target that it is not for, an option out of range, a tolerance or an error that
+    no width can reach, or a source too narrow at last.
     """
     layers = read_target(target, input_shape)
     check_seed(seed)
@@ -109,14 +110,14 @@ def construct(
     if error is None:
         wanted = [float(tolerance)] * len(layers)
         return _construct(
-            layers, wanted, sides, construction, seed, density, rule, width_factor, max_restarts
+            layers, wanted, sides, construction, seed, density, rule, width_factor, max_restarts, None
         )
     _positive("error", error)
     share = float(error)
     for _ in range(_TIGHTENINGS):
         wanted = tolerances_for(layers, share, sides)
         made = _construct(
-            layers, wanted, sides, construction, seed, density, rule, width_factor, max_restarts
+            layers, wanted, sides, construction, seed, density, rule, width_factor, max_restarts, float(error)
         )
         if made.error_bound <= error:
             return made
@@ -148,8 +149,10 @@ def _construct(
     rule: AnyRule,
     factor: float,
     max_restarts: int,
+    error: float | None,
 ) -> Construction:
     plans = plan_layers(layers, tolerances, nonnegative=bool((sides[0] >= 0).all()))
+    check_attainable(plans, construction, error)
     why = ""
     for restarts in range(max_restarts + 1):
         try:

@@ -25,7 +25,7 @@ from tombola.theory.target import Floats
 _RISK = 1e-3
 _LEAST = 0.1
 # At a tolerance of 0.001 of the greatest weight it takes a hundredth of them.
-_GENERATIONS = 1 << 20
+GENERATIONS = 1 << 20
 _AT_ONCE = 1 << 17
 _SPARE = 1.05
 
@@ -168,9 +168,9 @@ class _Block:
     def _draw(self, tensor: RandomTensor, cells: Ints, accept: Accept) -> Floats:
         """Keep these entries of a tensor, each in the first generation whose value is accepted."""
         values, left, generation = np.zeros(len(cells)), np.arange(len(cells)), 0
-        while len(left) and generation < _GENERATIONS:
+        while len(left) and generation < GENERATIONS:
             # Ever more generations at once, as far as few weights are left that need them.
-            count = max(1, min(_AT_ONCE // len(left), generation + 1, _GENERATIONS - generation))
+            count = max(1, min(_AT_ONCE // len(left), generation + 1, GENERATIONS - generation))
             which = np.repeat(left, count)
             rounds = np.tile(np.arange(generation, generation + count), len(left))
             drawn = self._attempt.recipe.values(tensor, cells[which], rounds).astype(np.float64)
@@ -180,7 +180,7 @@ class _Block:
             self._generations[tensor.name][cells[left[found]]] = generation + first[found]
             left, generation = left[~found], generation + count
         if len(left):
-            raise TooNarrowError(f"{len(left)} weights find no value in {_GENERATIONS} generations")
+            raise TooNarrowError(f"{len(left)} weights find no value in {GENERATIONS} generations")
         self._kept[tensor.name][cells] = True
         return values
 

@@ -16,7 +16,7 @@ from tombola.theory.target import Floats
 # So many subset sums are asked for at once.
 _CHUNK = 1 << 17
 # A subset sum of more candidates takes seconds for thousands of targets.
-_MOST = 30
+MOST = 30
 _STEP = 5
 
 
@@ -158,12 +158,12 @@ def choose_many(
 
 def _counts(first: int, width: int) -> Iterator[int]:
     """How many candidates to try with: ever more, up to all that there are."""
-    count = min(first, width, _MOST)
+    count = min(first, width, MOST)
     while True:
         yield count
-        if count >= min(width, _MOST):
+        if count >= min(width, MOST):
             return
-        count = min(count + _STEP, width, _MOST)
+        count = min(count + _STEP, width, MOST)
 
 
 def _packed(usable: BoolArray, count: int) -> Ints:
