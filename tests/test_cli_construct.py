@@ -90,6 +90,14 @@ def test_options_that_cannot_be(tmp_path: Path, options: tuple[str, ...], said: 
     assert not (tmp_path / "t.tombola").exists()
 
 
+def test_a_source_too_narrow_can_be_made_wider(tmp_path: Path) -> None:
+    given = ("construct", "--target", saved(tmp_path, network()), "--out", tmp_path / "t.tombola")
+    assert "a width_factor of" in refusal(*given, "--width-factor", "1e-3")
+    assert not (tmp_path / "t.tombola").exists()
+    usual, wide = (json.loads(tombola(*given, "--json", *more).out) for more in ((), ("--width-factor", "2")))
+    assert wide["source_weights"] > 1.9 * usual["source_weights"]
+
+
 def test_targets_that_cannot_be(tmp_path: Path) -> None:
     out = ("--out", tmp_path / "t.tombola")
     (tmp_path / "text").write_text("no network")

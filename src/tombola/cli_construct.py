@@ -22,6 +22,7 @@ def construct(
     error: float | None = None,
     lower: float = -1.0,
     upper: float = 1.0,
+    width_factor: float = 1.0,
     seed: int = 0,
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
 ) -> int:
@@ -39,6 +40,7 @@ def construct(
         error: How far outputs may be from the target's over the box; chooses the tolerances.
         lower: Lower bound of every input.
         upper: Upper bound of every input.
+        width_factor: How much wider than expected the source is to begin with.
         seed: Seed of the random network.
         json: Print the result as JSON.
     """
@@ -56,6 +58,7 @@ def construct(
         rule=rule,
         error=error,
         box=(lower, upper),
+        width_factor=width_factor,
     )
     print_json(told) if json else print_result(told)
     return 0

@@ -210,6 +210,11 @@ def test_a_source_too_narrow_says_the_width_that_would_do(construction: str) -> 
     assert "\n" not in message
     factor = float(message.split("a width_factor of ")[1].split(",", maxsplit=1)[0])
     assert construct(target, construction=construction, width_factor=factor).parameter_error <= 0.01
+    there, wanted = (int(message.split(before)[1].split(maxsplit=1)[0]) for before in ("; ", ", for about "))
+    made = construct(target, construction=construction, max_restarts=0, width_factor=factor)
+    widths = {len(made.ticket.mask[name]) for name in made.ticket.mask}
+    assert there < wanted
+    assert min(abs(width - wanted) for width in widths) <= 0.3 * wanted + 1
 
 
 def padded(bias: float) -> nn.Sequential:

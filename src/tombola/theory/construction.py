@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +21,7 @@ from tombola.theory.certificate import bound, read_box
 from tombola.theory.effective import read_blocks
 from tombola.theory.layout import KEY, DrawnNetwork, build, read_modules
 from tombola.theory.one_extra_layer import one_extra_layer
-from tombola.theory.plan import LayerPlan, TooNarrowError, plan_layers
+from tombola.theory.plan import FEW, LayerPlan, TooNarrowError, plan_layers
 from tombola.theory.redraw import redraw
 from tombola.theory.target import TargetLayer, read_target
 from tombola.theory.tolerances import tolerances_for
@@ -35,6 +36,8 @@ CONSTRUCTIONS: dict[str, Build] = {
 }
 
 _WIDER = 1.3
+# So many times wider than that, and than expected, is told to be wide enough.
+_FURTHER = 3
 _RESTARTS = 8
 _TIGHTENINGS = 12
 
@@ -153,18 +156,21 @@ def _construct(
 ) -> Construction:
     plans = plan_layers(layers, tolerances, nonnegative=bool((sides[0] >= 0).all()))
     check_attainable(plans, construction, error)
-    why = ""
+    why = TooNarrowError("", 0)
     for restarts in range(max_restarts + 1):
         try:
             attempt = CONSTRUCTIONS[construction](plans, seed, density, rule, factor * _WIDER**restarts)
         except TooNarrowError as reason:
-            why = str(reason)
+            why = reason
             continue
         return _finish(attempt, layers, sides, construction, density, rule, restarts)
+    last = factor * _WIDER**max_restarts
+    wider = max(last, 1.0) * _WIDER**_FURTHER
+    neurons = FEW + math.ceil(max(0, why.neurons - FEW) * wider / last)
     raise ArgumentError(
-        f"the source is too narrow ({why}): {max_restarts} restarts came to "
-        f"{factor * _WIDER**max_restarts:.3g} times the expected widths; a width_factor of "
-        f"{factor * _WIDER ** (max_restarts + 3):.3g}, a greater density or a greater tolerance may do"
+        f"the source is too narrow ({why}): {max_restarts} restarts came to {last:.3g} times the expected "
+        f"widths; a width_factor of {wider:.3g}, for about {neurons} neurons in the place of these, a "
+        "greater density or a greater tolerance may do"
     )
 
 

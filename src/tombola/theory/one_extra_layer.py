@@ -126,7 +126,9 @@ def _build_layer(
         unsolved = rows.solve(carriers, range(len(carriers.members)), plan.candidates)
         failed = np.asarray(unsolved.any(axis=(0, 2))) | solve_biases(plan, rows, carriers)
     if following is None and failed.any():
-        raise TooNarrowError(f"{np.count_nonzero(failed)} outputs have a subset sum without a solution")
+        raise TooNarrowError(
+            f"{np.count_nonzero(failed)} outputs have a subset sum without a solution", values.shape[1]
+        )
     # A copy with a weight that is missing is left out as a whole.
     rows.kept[failed], rows.kept_biases[failed] = False, False
     constants = np.flatnonzero(own_alive[built:] & (own[built:] >= LEAST_CONSTANT)) + built
@@ -134,7 +136,9 @@ def _build_layer(
     if following is not None:
         wanted = _constants(plan, following, density_at(attempt, _next_affine(attempt, place)))
     if len(constants) < wanted:
-        raise TooNarrowError(f"{len(constants)} biases are great enough to be constants, {wanted} are needed")
+        raise TooNarrowError(
+            f"{len(constants)} biases are great enough to be constants, {wanted} are needed", len(values)
+        )
     constants = constants[:wanted]
     kept, kept_biases = np.zeros(values.shape, bool), np.zeros(own.shape, bool)
     kept[:built], kept_biases[:built] = rows.kept, rows.kept_biases

@@ -15,7 +15,7 @@ from tombola.theory.target import TargetLayer
 
 # Neurons in reserve, beside those that are expected to do.
 _SPARE = 0.2
-_FEW = 8
+FEW = 8
 # Targets stay this far below the greatest single candidates: sums that reach far out are rare.
 _HEADROOM = 1.5
 # Above this a gain is not finite in float32.
@@ -23,7 +23,11 @@ _GREATEST = float(np.finfo(np.float32).max)
 
 
 class TooNarrowError(Exception):
-    """The source has too few neurons: to be tried again, wider."""
+    """A layer of the source has too few `neurons`: to be tried again, wider."""
+
+    def __init__(self, why: str, neurons: int) -> None:
+        super().__init__(f"{why}; {neurons} neurons")
+        self.neurons = neurons
 
 
 @dataclass(frozen=True)
@@ -91,7 +95,7 @@ class LayerPlan:
         wanted = groups * self.carriers(second) / serves
         constants = self.constants(second) / (first * (1 - LEAST_CONSTANT) / 2)
         # The fewer edges live, the more neurons it takes to serve one row that has missed.
-        return math.ceil(factor * (1 + _SPARE / math.sqrt(second)) * (wanted + constants)) + _FEW
+        return math.ceil(factor * (1 + _SPARE / math.sqrt(second)) * (wanted + constants)) + FEW
 
 
 def plan_layers(

@@ -97,7 +97,7 @@ class _Block:
         groups = np.tile(np.arange(plan.sides * plan.layer.inputs), each)
         members = neurons.match(groups).reshape(each, -1).T
         if (members < 0).any():
-            raise TooNarrowError("some input has too few neurons")
+            raise TooNarrowError("some input has too few neurons", len(values))
         self._weights(members)
         for name, kept in self._kept.items():
             shape = next(t.shape for t in self._attempt.recipe.tensors if t.name == name)
@@ -135,7 +135,7 @@ class _Block:
         """Biases redrawn until they are constants great enough, and their edges to some rows."""
         free = neurons.take_alive_biases(each)
         if len(free) < each:
-            raise TooNarrowError("too few neurons have a bias to be a constant")
+            raise TooNarrowError("too few neurons have a bias to be a constant", self._alive.shape[1])
         least = max(float(np.abs(self._offsets).max()), _LEAST)
         values = self._draw(self._bias, free, lambda v, _: v >= least)
         taps = np.full(len(rows), self._plan.safe_taps()[0])
@@ -156,7 +156,7 @@ class _Block:
     ) -> None:
         """The first live edge of each problem, redrawn until u times the factor is near the target."""
         if not alive.any(axis=1).all():
-            raise TooNarrowError("some weight has no live edge to any of its neurons")
+            raise TooNarrowError("some weight has no live edge to any of its neurons", self._alive.shape[1])
         first, every = alive.argmax(axis=1), np.arange(len(row))
         factor = factors[every, first]
         cells = (row * self._alive.shape[1] + members[every, first]) * taps + tap
@@ -180,7 +180,9 @@ class _Block:
             self._generations[tensor.name][cells[left[found]]] = generation + first[found]
             left, generation = left[~found], generation + count
         if len(left):
-            raise TooNarrowError(f"{len(left)} weights find no value in {GENERATIONS} generations")
+            raise TooNarrowError(
+                f"{len(left)} weights find no value in {GENERATIONS} generations", self._alive.shape[1]
+            )
         self._kept[tensor.name][cells] = True
         return values
 

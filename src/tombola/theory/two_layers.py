@@ -35,7 +35,9 @@ def two_layers(
         targets, biases = plan.layer.weight / plan.gain, plan.layer.bias / plan.gain
         rows = Rows(*attempt.weight(place + 2), *attempt.bias(place + 2), targets, biases, plan.tolerance)
         if (failed := build_block(attempt, plan, place, rows)).any():
-            raise TooNarrowError(f"{np.count_nonzero(failed)} rows have a subset sum without a solution")
+            raise TooNarrowError(
+                f"{np.count_nonzero(failed)} rows have a subset sum without a solution", rows.weights.shape[1]
+            )
         attempt.keep(place + 2, rows.kept, rows.kept_biases)
     return attempt
 
@@ -49,7 +51,7 @@ def build_block(attempt: Attempt, plan: LayerPlan, place: int, rows: Rows) -> Bo
     second = density_at(attempt, place + 2)
     carriers = univariate.take(plan.carriers(second), plan.constants(second))
     if carriers is None:
-        raise TooNarrowError("some input has too few neurons")
+        raise TooNarrowError("some input has too few neurons", len(weights))
     unsolved = rows.solve(carriers, range(len(carriers.members)), plan.candidates)
     carriers, failed, retries = _retry(rows, univariate, carriers, unsolved, plan.candidates)
     attempt.retries += retries
