@@ -82,6 +82,9 @@ def construct(
 ) -> Construction:
     """A ticket of a random network, drawn from `seed`, whose function is that of `target`.
 
+    Its `error_bound` is for the two as functions of real numbers: evaluating them in float32 adds rounding,
+    which shows only beside bounds of about 1e-6 and below.
+
     Parameters
     ----------
     target : [(weight, bias), …] of arrays with ReLUs between them, or a `Sequential` of Linear, Conv2d,
