@@ -12,6 +12,7 @@ from torch import nn
 
 from tombola.errors import ArgumentError
 from tombola.theory import construct
+from tombola.theory.certificate import read_box
 from tombola.theory.target import Convolution, read_target
 
 NAN, INF = float("nan"), float("inf")
@@ -176,11 +177,13 @@ def test_shapes_that_do_not_fit(target: Any, shape: Any, message: str) -> None:
         ({"max_restarts": True}, "max_restarts must be an integer of at least 0, got True"),
         ({"box": (1, 0)}, "the box has an upper bound below its lower one"),
         ({"box": ([0, 0, 0, 0], [1, 1, -1, 1])}, "the box has an upper bound below its lower one"),
-        ({"box": ([0, 0, 0], 1)}, "one for each of 4 inputs, got shapes (3,) and ()"),
+        ({"box": ([0, 0, 0], 1)}, "one for each of 4 inputs, of shape (4,), got shapes (3,) and ()"),
         ({"box": (-INF, 1)}, "the box must have finite bounds"),
         ({"box": (NAN, 1)}, "the box must have finite bounds"),
         ({"box": (-1e308, 1e308), "error": 0.1}, "bounds over the box come to more than float64 holds"),
         ({"box": 5}, "a box is (lower, upper), numbers or arrays, got 5"),
+        ({"box": (-1j, 1)}, "a box is (lower, upper), numbers or arrays, got"),
+        ({"box": (0.0, np.ones(4) * 1j)}, "a box is (lower, upper), numbers or arrays, got"),
         ({"box": (0, 1, 2)}, "a box is (lower, upper), numbers or arrays, got (0, 1, 2)"),
         ({"box": ("a", 1)}, "a box is (lower, upper), numbers or arrays, got ('a', 1)"),
         ({"construction": "two_layer"}, "unknown construction 'two_layer': did you mean 'two_layers'?"),
@@ -198,6 +201,37 @@ def test_shapes_that_do_not_fit(target: Any, shape: Any, message: str) -> None:
 )
 def test_options_out_of_range(options: dict[str, Any], message: str) -> None:
     one_line(message, [(W, None)], **options)
+
+
+DIP = np.ones((4, 5, 5))
+DIP[2, 1, 3] = -1.0
+
+
+@pytest.mark.parametrize(
+    ("box", "message"),
+    [
+        ((0.0, DIP), "upper bound below"),
+        ((np.zeros(4), DIP), "upper bound below"),
+        ((-DIP, 0.5 * np.ones(4)), "upper bound below"),
+        ((np.zeros((2, 2)), 1.0), "one for each of 4 inputs, of shape (4,) or (4, 5, 5), got shapes (2, 2)"),
+        ((np.zeros((4, 1)), 1.0), "of shape (4,) or (4, 5, 5), got shapes (4, 1) and ()"),
+        ((np.zeros((4, 5, 4)), 1.0), "of shape (4,) or (4, 5, 5), got shapes (4, 5, 4) and ()"),
+        ((np.zeros((4, 0, 5)), 1.0), "of shape (4,) or (4, 5, 5), got shapes (4, 0, 5) and ()"),
+        ((np.zeros((1, 4, 5, 5)), 1.0), "of shape (4,) or (4, 5, 5), got shapes (1, 4, 5, 5)"),
+    ],
+)
+def test_boxes_that_a_convolution_refuses(box: Any, message: str) -> None:
+    one_line(message, nn.Sequential(nn.Conv2d(4, 1, 2)), input_shape=(4, 5, 5), box=box)
+
+
+def test_boxes_of_images_of_any_size() -> None:
+    layers = read_target(nn.Sequential(nn.Conv2d(4, 1, 2)))
+    low, high = read_box((-1.0, DIP), layers[0])
+    assert (low.tolist(), high.tolist()) == ([-1.0] * 4, [1.0] * 4)
+    low, high = read_box((-DIP, np.arange(1.0, 5.0)), layers[0])
+    assert (low.tolist(), high.tolist()) == ([-1.0] * 4, [1.0, 2.0, 3.0, 4.0])
+    with pytest.raises(ArgumentError, match="height, width"):
+        read_box((np.zeros((4, 5, 5)), np.ones((4, 5, 4))), layers[0])
 
 
 @pytest.mark.parametrize("construction", EVERY)

@@ -80,28 +80,41 @@ def read_box(box: tuple[npt.ArrayLike, npt.ArrayLike], first: TargetLayer) -> tu
     none.
     """
     try:
-        lower, upper = (np.asarray(side, dtype=np.float64) for side in box)
-    except (TypeError, ValueError):
-        raise ArgumentError(f"a box is (lower, upper), numbers or arrays, got {box!r:.80}") from None
+        given = [np.asarray(side) for side in box]
+        if any(side.dtype.kind not in "biuf" for side in given):  # of complex numbers numpy would drop a part
+            raise TypeError("no real numbers")
+        lower, upper = (side.astype(np.float64) for side in given)
+    except (TypeError, ValueError, RuntimeError):  # torch's own for a tensor with a gradient
+        raise ArgumentError(
+            f"a box is (lower, upper), numbers or arrays, got {box!r:.80}".replace("\n", " ")
+        ) from None
     if not (np.isfinite(lower).all() and np.isfinite(upper).all()):
         raise ArgumentError("the box must have finite bounds")
     try:
-        below = lower.shape == upper.shape and bool((upper < lower).any())
-        sides = [_per_input(side, first, least) for side, least in ((lower, True), (upper, False))]
+        # Pixel by pixel, before each channel has one bound for all of its own.
+        least, greatest = np.broadcast_arrays(_per_pixel(lower, first), _per_pixel(upper, first))
     except ValueError:
+        pixels = ("height", "width") if first.size is None else first.size
+        whole = "" if first.convolution is None else f" or ({first.inputs}, {pixels[0]}, {pixels[1]})"
         raise ArgumentError(
-            f"the bounds of a box must be numbers, or one for each of {first.inputs} inputs, got shapes "
-            f"{lower.shape} and {upper.shape}"
+            f"the bounds of a box must be numbers, or one for each of {first.inputs} inputs, of shape "
+            f"({first.inputs},){whole}, got shapes {lower.shape} and {upper.shape}"
         ) from None
-    if below or (sides[1] < sides[0]).any():
+    if (greatest < least).any():
         raise ArgumentError("the box has an upper bound below its lower one")
-    return sides[0], sides[1]
+    return least.min(axis=(1, 2)), greatest.max(axis=(1, 2))
 
 
-def _per_input(side: Floats, first: TargetLayer, least: bool) -> Floats:
-    if first.convolution is not None and side.ndim == 3:
-        side = side.min(axis=(1, 2)) if least else side.max(axis=(1, 2))
-    spread: Floats = np.broadcast_to(side.reshape(-1) if side.ndim > 1 else side, (first.inputs,)).copy()
+def _per_pixel(side: Floats, first: TargetLayer) -> Floats:
+    """(inputs, height, width), where one pixel may stand for all. Raises ValueError for another shape."""
+    if first.convolution is None:
+        spread = np.broadcast_to(side.reshape(-1), (first.inputs,))[:, None, None]
+    elif side.ndim == 3:
+        spread = np.broadcast_to(side, (first.inputs, *(first.size or side.shape[1:])))
+    else:
+        spread = np.broadcast_to(side, (first.inputs,))[:, None, None]
+    if not spread.size:
+        raise ValueError("no pixels")
     return spread
 
 
