@@ -96,6 +96,14 @@ def test_an_error_that_is_no_number(error: Any) -> None:
         check(TARGETS[NAME].build(), made(NAME, "two_layers").ticket, error)
 
 
+@pytest.mark.parametrize("ticket", [None, "x.tombola", 5])
+def test_a_ticket_that_is_none(ticket: Any) -> None:
+    target = TARGETS[NAME].build()
+    for call in (lambda: check(target, ticket, 1.0), lambda: certify(target, ticket)):
+        with pytest.raises(ArgumentError, match="ticket must be a Ticket, got"):
+            call()
+
+
 @every_construction
 def test_another_target_is_refused(construction: str) -> None:
     result, arrays = made(NAME, construction), pairs([5, 6, 3])

@@ -35,6 +35,12 @@ from tombola.theory import subset_sum
         (([0.0], [1.0], 0.0), {}, "tolerance must be a finite number above 0, got 0.0"),
         (([0.0], [1.0], float("inf")), {}, "tolerance must be a finite number above 0, got inf"),
         (([0.0], [1.0], float("nan")), {}, "tolerance must be a finite number above 0, got nan"),
+        (([0.0], [1.0], True), {}, "tolerance must be a finite number above 0, got True"),
+        (
+            ([0.0], [1.0], np.complex128(1)),
+            {},
+            "tolerance must be a finite number above 0, got np.complex128",
+        ),
         (([0.0], [1.0], "a"), {}, "tolerance must be a finite number above 0, got 'a'"),
         (([0.0], [1.0], 0.1), {"variant": "fewst"}, "unknown variant 'fewst': did you mean 'fewest'?"),
         (([0.0], [1.0], 0.1), {"variant": "size"}, "size must be an integer in [0, 1], got None"),

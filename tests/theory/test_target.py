@@ -125,6 +125,8 @@ def test_inner_taps_are_those_that_never_read_padding(
         ([(W * NAN, None)], "layer 0: the weight holds a number that is not finite"),
         ([(W, [0, 0, INF])], "layer 0: the bias holds a number that is not finite"),
         ([([["a"]], None)], "layer 0: the weight must be an array of real numbers"),
+        ([([["1", "2"]], None)], "layer 0: the weight must be an array of real numbers"),
+        ([(W, [b"1", b"2", b"3"])], "layer 0: the bias must be an array of real numbers"),
         ([([[1], [1, 2]], None)], "layer 0: the weight must be an array of real numbers"),
         ([(torch.ones(2, 2, requires_grad=True), None)], "layer 0: the weight must be an array of real"),
         ([(W * 1j, None)], "layer 0: the weight must be an array of real numbers"),
@@ -166,6 +168,10 @@ def test_shapes_that_do_not_fit(target: Any, shape: Any, message: str) -> None:
         ({"tolerance": NAN}, "tolerance must be a finite number greater than 0, got nan"),
         ({"tolerance": INF}, "tolerance must be a finite number greater than 0, got inf"),
         ({"tolerance": True}, "tolerance must be a finite number greater than 0, got True"),
+        (
+            {"tolerance": np.complex128(1)},
+            "tolerance must be a finite number greater than 0, got np.complex128",
+        ),
         ({"tolerance": "a"}, "tolerance must be a finite number greater than 0, got 'a'"),
         ({"error": 0}, "error must be a finite number greater than 0, got 0"),
         ({"error": -1.0}, "error must be a finite number greater than 0, got -1.0"),
@@ -173,6 +179,7 @@ def test_shapes_that_do_not_fit(target: Any, shape: Any, message: str) -> None:
         ({"error": NAN}, "error must be a finite number greater than 0, got nan"),
         ({"width_factor": 0}, "width_factor must be a finite number greater than 0, got 0"),
         ({"max_restarts": -1}, "max_restarts must be an integer of at least 0, got -1"),
+        ({"max_restarts": np.bool_(True)}, "max_restarts must be an integer of at least 0, got np.True_"),
         ({"max_restarts": 1.5}, "max_restarts must be an integer of at least 0, got 1.5"),
         ({"max_restarts": True}, "max_restarts must be an integer of at least 0, got True"),
         ({"box": (1, 0)}, "the box has an upper bound below its lower one"),
@@ -201,6 +208,15 @@ def test_shapes_that_do_not_fit(target: Any, shape: Any, message: str) -> None:
 )
 def test_options_out_of_range(options: dict[str, Any], message: str) -> None:
     one_line(message, [(W, None)], **options)
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    options: dict[str, Any] = {
+        "tolerance": np.float32(0.01),
+        "max_restarts": np.int64(2),
+        "width_factor": np.int8(1),
+    }
+    assert construct([(W, None)], **options).parameter_error <= 0.01
 
 
 DIP = np.ones((4, 5, 5))

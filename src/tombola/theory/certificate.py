@@ -52,6 +52,7 @@ def certify(
     box or a target that cannot be.
     """
     layers = read_target(target, input_shape)
+    _check_ticket(ticket)
     return bound(layers, read_blocks(ticket, layers), read_box(box, layers[0]))
 
 
@@ -69,10 +70,16 @@ def check(
     """
     if isinstance(error, bool) or not isinstance(error, numbers.Real):
         raise ArgumentError(f"error must be a number, got {error!r:.80}")
+    _check_ticket(ticket)
     ticket.verify()
     shown = certify(target, ticket, box, input_shape).error
     if not shown <= error:
         raise TicketError(f"the error over the box is shown to be at most {shown:g}, not {error:g}")
+
+
+def _check_ticket(ticket: Ticket) -> None:
+    if not isinstance(ticket, Ticket):
+        raise ArgumentError(f"ticket must be a Ticket, got {ticket!r:.80}; Ticket.load reads a file")
 
 
 def read_box(box: tuple[npt.ArrayLike, npt.ArrayLike], first: TargetLayer) -> tuple[Floats, Floats]:

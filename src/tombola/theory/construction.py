@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import numbers
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -111,7 +112,8 @@ def construct(
     sides = read_box(box, layers[0])
     _positive("tolerance", tolerance)
     _positive("width_factor", width_factor)
-    if isinstance(max_restarts, bool) or not isinstance(max_restarts, int) or max_restarts < 0:
+    whole = isinstance(max_restarts, numbers.Integral) and not isinstance(max_restarts, bool)
+    if not whole or max_restarts < 0:
         raise ArgumentError(f"max_restarts must be an integer of at least 0, got {max_restarts!r}")
     if error is None:
         wanted = [float(tolerance)] * len(layers)
@@ -207,9 +209,5 @@ def _finish(
 
 
 def _positive(name: str, value: float) -> None:
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, (int, float, np.number))
-        or not 0 < value < float("inf")
-    ):
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 < value < float("inf"):
         raise ArgumentError(f"{name} must be a finite number greater than 0, got {value!r}")

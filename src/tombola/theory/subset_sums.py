@@ -12,6 +12,7 @@ doi:10.1002/(SICI)1098-2418(199801)12:1<51::AID-RSA3>3.0.CO;2-S).
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -204,7 +205,8 @@ def _usable(alive: npt.ArrayLike | None, shape: tuple[int, ...]) -> Bools | None
 
 
 def _check_options(tolerance: float, variant: str, size: int | None, count: int) -> None:
-    if not isinstance(tolerance, (int, float, np.number)) or not 0 < tolerance < math.inf:
+    real = isinstance(tolerance, numbers.Real) and not isinstance(tolerance, bool)
+    if not real or not 0 < tolerance < math.inf:
         raise ArgumentError(f"tolerance must be a finite number above 0, got {tolerance!r}")
     if variant not in VARIANTS:
         raise unknown("variant", variant, VARIANTS)

@@ -166,8 +166,9 @@ def _layer(name: str, weight: Any, bias: Any, module: Any) -> TargetLayer:
 def _array(what: str, values: Any) -> Floats:
     try:
         array = np.asarray(values)
-        if array.dtype.kind == "c":  # numpy would drop the imaginary part
-            raise TypeError("complex")
+        # numpy would drop an imaginary part, and read numbers in strings.
+        if array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16":
+            raise TypeError("no real numbers")
         return array.astype(np.float64)
     except (TypeError, ValueError, RuntimeError):  # torch's own for a tensor with a gradient
         raise ArgumentError(
