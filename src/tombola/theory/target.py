@@ -122,10 +122,12 @@ def _of_modules(target: Any) -> list[TargetLayer]:
 
     if not isinstance(target, nn.Sequential):
         raise ArgumentError(f"a target model must be a Sequential, got {type(target).__name__}")
+    _check_plain("the target", target)
     layers: list[TargetLayer] = []
     flatten = False
     # Not named_children(), which leaves out a module that stands in more than one place.
     for name, module in target._modules.items():
+        _check_plain(f"layer {name} of the target", module)
         if isinstance(module, nn.ReLU) and layers:
             layers[-1] = replace(layers[-1], relu=True)
         elif isinstance(module, nn.Flatten) and module.start_dim == 1 and module.end_dim == -1:
@@ -145,6 +147,30 @@ def _of_modules(target: Any) -> list[TargetLayer]:
     if flatten and layers and layers[-1].convolution:
         raise ArgumentError("the target ends with a Flatten: end it with the convolution before")
     return layers
+
+
+def _check_plain(name: str, module: Any) -> None:
+    """Raise ArgumentError where a module of a known class computes something else than that class does: a
+    subclass or an instance with a `forward` (or `__call__`) of its own, or one with forward hooks.
+    Parametrized modules are of a subclass too, but with the plain forward.
+    """
+    from torch import nn
+
+    for plain in (nn.Sequential, nn.Linear, nn.Conv2d, nn.Flatten, nn.ReLU):
+        if not isinstance(module, plain):
+            continue
+        own = [
+            method
+            for method in ("forward", "_conv_forward", "__call__")
+            if method in vars(module)
+            or getattr(type(module), method, None) is not getattr(plain, method, None)
+        ]
+        if own:
+            raise ArgumentError(
+                f"{name} is {type(module).__name__}, a {plain.__name__} with its own {own[0]}"
+            )
+        if module._forward_hooks or module._forward_pre_hooks:
+            raise ArgumentError(f"{name} has forward hooks: expected a plain {plain.__name__}")
 
 
 def _layer(name: str, weight: Any, bias: Any, module: Any) -> TargetLayer:
