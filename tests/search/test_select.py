@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tombola.mask import top_k
 from tombola.search.select import Ranks, limits_on_cpu, limits_on_device, select
-from tombola.search.straight_through import keep_only, kept, masked_weight
+from tombola.search.straight_through import Limit, keep_only, kept, masked_weight
 from tombola.search.threshold import Tracker
 
 PATHS = pytest.mark.parametrize("path", ["cpu", "device"])
@@ -21,10 +21,7 @@ def masks_of(
 ) -> list[torch.Tensor]:
     pairs: list[Ranks] = [(values, None if alive is None else alive[i]) for i, values in enumerate(ranks)]
     limits = limits_on_cpu(pairs, keep, Tracker()) if path == "cpu" else limits_on_device(pairs, keep)
-    return [
-        kept(values, reach, torch.as_tensor(cut, dtype=torch.float32), torch.as_tensor(last), splits)
-        for (values, reach), (cut, last, splits) in zip(pairs, limits, strict=True)
-    ]
+    return [kept(values, limit, reach) for (values, reach), limit in zip(pairs, limits, strict=True)]
 
 
 @PATHS
@@ -74,7 +71,7 @@ def gradient(
     s = torch.tensor(scores, requires_grad=True)
     weight = -torch.arange(1.0, len(scores) + 1)
     reach = None if alive is None else torch.tensor(alive)
-    out = masked_weight(s, weight, torch.arange(len(scores)) == 0, reach, absolute, dtype)
+    out = masked_weight(s, weight, Limit(max(scores), 0, False), reach, absolute, dtype)
     assert out.dtype == dtype
     (out * 10).sum().backward()  # type: ignore[no-untyped-call]
     assert s.grad is not None
@@ -91,7 +88,7 @@ def test_gradient_goes_through_to_kept_and_pruned_scores(dtype: torch.dtype) -> 
 
 def test_the_gradient_is_multiplied_in_float32() -> None:
     s, weight = torch.tensor([1.0], requires_grad=True), torch.tensor([1.0 + 2.0**-20])
-    masked_weight(s, weight, torch.tensor([True]), None, False, torch.bfloat16).backward()  # type: ignore[no-untyped-call]
+    masked_weight(s, weight, Limit(0.0, 0, False), None, False, torch.bfloat16).backward()  # type: ignore[no-untyped-call]
     assert s.grad is not None
     assert s.grad.item() == 1.0 + 2.0**-20
 
@@ -127,3 +124,14 @@ def test_numbers_of_every_kind_select_as_top_k_does() -> None:
     for keep in range(len(values) + 1):
         (mask,) = select([torch.from_numpy(values)], keep)
         assert np.array_equal(mask.numpy(), top_k(values, keep))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("dense", [True, False])
+def test_large_tensors_are_masked_in_parts(dtype: torch.dtype, dense: bool) -> None:
+    generator = torch.Generator().manual_seed(0)
+    scores, weight = torch.randn(2, 700, 1000, generator=generator)
+    alive = None if dense else torch.rand(700, 1000, generator=generator) > 0.5
+    limit = Limit(0.25, 0, False)
+    expected = torch.where(kept(scores, limit, alive), weight, 0.0).to(dtype)
+    assert torch.equal(masked_weight(scores, weight, limit, alive, False, dtype), expected)

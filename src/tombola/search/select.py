@@ -9,26 +9,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import nn
 
 from tombola.errors import ArgumentError
-from tombola.search.straight_through import is_transformed, kept, masked_weight
+from tombola.search.straight_through import Limit, is_transformed, kept, masked_weight
 from tombola.search.threshold import Part, Tracker
 from tombola.source.slot import Slot
 
 Ranks = tuple[torch.Tensor, torch.Tensor | None]
 """What a tensor's entries are ranked by, and which of them are alive: None for all."""
-
-
-class Limit(NamedTuple):
-    """Which entries of a tensor are kept: see `kept`."""
-
-    cut: float | torch.Tensor
-    last: int | torch.Tensor
-    splits: bool
 
 
 class Scored(nn.Module):
@@ -51,7 +43,7 @@ class Scored(nn.Module):
 
     def mask(self, alive: torch.Tensor | None) -> torch.Tensor:
         """Which entries are kept, of the scores' shape."""
-        return kept(_ranks(self), alive, *self._within())
+        return kept(_ranks(self), self._within(), alive)
 
     def keep_from(self, limit: Limit) -> None:
         """Keep what is within `limit` from now on."""
@@ -87,7 +79,7 @@ class Scored(nn.Module):
         dtype = weight.dtype
         if self.casts and torch.is_autocast_enabled(kind):
             dtype = torch.get_autocast_dtype(kind)
-        return masked_weight(self.scores, weight, self.mask(alive), alive, self.absolute, dtype)
+        return masked_weight(self.scores, weight, self._within(), alive, self.absolute, dtype)
 
 
 class Group:
@@ -171,7 +163,7 @@ def select(ranks: Sequence[torch.Tensor], keep: int) -> list[torch.Tensor]:
     in a `Group`. The entries are numbers or -inf.
     """
     limits = find_limits([(values, None) for values in ranks], keep, Tracker())
-    return [kept(values, None, *limit) for values, limit in zip(ranks, limits, strict=True)]
+    return [kept(values, limit, None) for values, limit in zip(ranks, limits, strict=True)]
 
 
 def find_limits(ranks: Sequence[Ranks], keep: int, tracker: Tracker) -> list[Limit]:

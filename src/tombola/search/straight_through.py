@@ -6,12 +6,23 @@ costs less than a boolean tensor's memory and no more time than reading one.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 _BITS = {2: torch.int16, 4: torch.int32}
+_PART = 1 << 18
+
+
+class Limit(NamedTuple):
+    """Which entries of a tensor are kept: those that rank above `cut`, and of those equal to it all, or if it
+    `splits` them those up to the flat index `last`.
+    """
+
+    cut: float | torch.Tensor
+    last: int | torch.Tensor
+    splits: bool
 
 
 class StraightThrough(torch.autograd.Function):
@@ -56,15 +67,23 @@ class StraightThrough(torch.autograd.Function):
 
 
 class _Eager(torch.autograd.Function):
-    """The same without what torch.func and compilers need: for a function that has a `setup_context` torch
-    takes 0.1 ms to look at its signature, on every call.
+    """The same with a `Limit` in the place of the mask, which is made part by part, and without what
+    torch.func needs: where there is a `setup_context` torch looks at the signature on every call, for 0.1 ms.
     """
 
     @staticmethod
-    def forward(ctx: Any, *inputs: Any) -> torch.Tensor:
-        """As that of `StraightThrough`."""
-        output = StraightThrough.forward(*inputs)
-        StraightThrough.setup_context(ctx, inputs, output)
+    def forward(
+        ctx: Any,
+        scores: torch.Tensor,
+        weight: torch.Tensor,
+        limit: Limit,
+        alive: torch.Tensor | None,
+        absolute: bool,
+        dtype: torch.dtype,
+    ) -> torch.Tensor:
+        """W where kept, +0.0 where pruned."""
+        output = _masked_copy(_ranks(scores, absolute), weight, limit, alive, dtype)
+        StraightThrough.setup_context(ctx, (scores, weight, limit, alive, absolute, dtype), output)
         return output
 
     backward = StraightThrough.backward
@@ -73,38 +92,50 @@ class _Eager(torch.autograd.Function):
 def masked_weight(
     scores: torch.Tensor,
     weight: torch.Tensor,
-    mask: torch.Tensor,
+    limit: Limit,
     alive: torch.Tensor | None,
     absolute: bool,
     dtype: torch.dtype,
 ) -> torch.Tensor:
     """`StraightThrough` by the shortest way."""
-    plain = not torch.compiler.is_compiling() and not is_transformed(scores, weight)
-    masked: torch.Tensor = (_Eager if plain else StraightThrough).apply(  # type: ignore[no-untyped-call]
-        scores, weight, mask, alive, absolute, dtype
-    )
+    if _is_plain(scores, weight):
+        masked: torch.Tensor = _Eager.apply(scores, weight, limit, alive, absolute, dtype)  # type: ignore[no-untyped-call]
+    else:
+        mask = kept(_ranks(scores.detach(), absolute), limit, alive)
+        masked = StraightThrough.apply(scores, weight, mask, alive, absolute, dtype)  # type: ignore[no-untyped-call]
     return masked
 
 
-def kept(
-    ranks: torch.Tensor,
-    alive: torch.Tensor | None,
-    cut: float | torch.Tensor,
-    last: int | torch.Tensor,
-    splits: bool,
-) -> torch.Tensor:
-    """The mask, of the ranks' shape: true where they are greater than `cut`; where they equal it up to the
-    flat index `last`, or if not `splits` everywhere; and never where `alive` is not.
-    """
-    if splits:
+def kept(ranks: torch.Tensor, limit: Limit, alive: torch.Tensor | None) -> torch.Tensor:
+    """The mask, of the ranks' shape: what is within `limit` and alive (None: all is)."""
+    if limit.splits:
         index = torch.arange(ranks.numel(), device=ranks.device).view(ranks.shape)
-        mask = (ranks > cut) | ((ranks == cut) & (index <= last))
+        mask = (ranks > limit.cut) | ((ranks == limit.cut) & (index <= limit.last))
     elif _is_plain(ranks) and ranks.dtype == torch.float32:
         # numpy's comparison is vectorised, torch's is not.
-        mask = torch.from_numpy(ranks.numpy() >= np.float32(cut))
+        mask = torch.from_numpy(ranks.detach().numpy() >= np.float32(limit.cut))
     else:
-        mask = ranks >= cut
+        mask = ranks >= limit.cut
     return mask if alive is None else mask & alive
+
+
+def _masked_copy(
+    ranks: torch.Tensor, weight: torch.Tensor, limit: Limit, alive: torch.Tensor | None, dtype: torch.dtype
+) -> torch.Tensor:
+    """`keep_only` of `kept`. Large tensors in parts, so that what is made in between stays in the caches."""
+    whole = all(tensor is None or tensor.is_contiguous() for tensor in (ranks, weight, alive))
+    if limit.splits or not whole or weight.numel() <= _PART:
+        return keep_only(weight, kept(ranks, limit, alive), dtype)
+    output = torch.empty_like(weight, dtype=dtype)
+    for start in range(0, weight.numel(), _PART):
+        part = slice(start, start + _PART)
+        mask = kept(ranks.view(-1)[part], limit, None if alive is None else alive.view(-1)[part])
+        output.view(-1)[part] = keep_only(weight.view(-1)[part], mask, dtype)
+    return output
+
+
+def _ranks(scores: torch.Tensor, absolute: bool) -> torch.Tensor:
+    return scores.abs() if absolute else scores
 
 
 def keep_only(weight: torch.Tensor, mask: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
