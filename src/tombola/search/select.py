@@ -47,9 +47,14 @@ class Scored(nn.Module):
 
     def keep_from(self, limit: Limit) -> None:
         """Keep what is within `limit` from now on."""
-        self.cut.fill_(limit.cut)
-        self.last.fill_(limit.last)
-        self._limit = limit if isinstance(limit.cut, float) else None
+        if isinstance(limit.cut, float) and self.cut.device.type == "cpu":
+            # By numpy: a layer of a few thousand weights feels what torch takes to write two numbers.
+            self.cut.numpy()[()], self.last.numpy()[()] = limit.cut, limit.last
+            self._limit = limit
+        else:
+            self.cut.fill_(limit.cut)
+            self.last.fill_(limit.last)
+            self._limit = None
 
     def _within(self) -> Limit:
         """The limit: as numbers if they are known, which costs less than to read them from the buffers."""
