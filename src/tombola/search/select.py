@@ -121,12 +121,12 @@ class Group:
         fused optimisers and `.data` go uncounted, which is why `Search.step` always selects.
         """
         now = [scored.scores for scored in self._scored()]
-        if is_transformed(*now):
-            return  # inside a transform of torch.func the values cannot be looked at
-        if len(now) != len(self._seen) or any(
-            scores is not seen or scores._version != version
+        if len(now) == len(self._seen) and all(
+            scores is seen and scores._version == version
             for scores, (seen, version) in zip(now, self._seen, strict=True)
         ):
+            return
+        if not is_transformed(*now):  # inside a transform of torch.func the values cannot be looked at
             self.select()
 
     @torch.no_grad()

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-_BITS = {2: torch.int16, 4: torch.int32}
+_BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 _PART = 1 << 18
 
 
@@ -111,7 +111,7 @@ def kept(ranks: torch.Tensor, limit: Limit, alive: torch.Tensor | None) -> torch
     if limit.splits:
         index = torch.arange(ranks.numel(), device=ranks.device).view(ranks.shape)
         mask = (ranks > limit.cut) | ((ranks == limit.cut) & (index <= limit.last))
-    elif _is_plain(ranks) and ranks.dtype == torch.float32:
+    elif isinstance(limit.cut, float) and ranks.dtype == torch.float32 and _is_plain(ranks):
         # numpy's comparison is vectorised, torch's is not.
         mask = torch.from_numpy(ranks.detach().numpy() >= np.float32(limit.cut))
     else:
@@ -123,14 +123,14 @@ def _masked_copy(
     ranks: torch.Tensor, weight: torch.Tensor, limit: Limit, alive: torch.Tensor | None, dtype: torch.dtype
 ) -> torch.Tensor:
     """`keep_only` of `kept`. Large tensors in parts, so that what is made in between stays in the caches."""
-    whole = all(tensor is None or tensor.is_contiguous() for tensor in (ranks, weight, alive))
-    if limit.splits or not whole or weight.numel() <= _PART:
-        return keep_only(weight, kept(ranks, limit, alive), dtype)
+    small = limit.splits or weight.numel() <= _PART
+    if small or not all(tensor is None or tensor.is_contiguous() for tensor in (ranks, weight, alive)):
+        return _keep_bits(weight, kept(ranks, limit, alive), dtype)
     output = torch.empty_like(weight, dtype=dtype)
     for start in range(0, weight.numel(), _PART):
         part = slice(start, start + _PART)
         mask = kept(ranks.view(-1)[part], limit, None if alive is None else alive.view(-1)[part])
-        output.view(-1)[part] = keep_only(weight.view(-1)[part], mask, dtype)
+        output.view(-1)[part] = _keep_bits(weight.view(-1)[part], mask, dtype)
     return output
 
 
@@ -140,8 +140,12 @@ def _ranks(scores: torch.Tensor, absolute: bool) -> torch.Tensor:
 
 def keep_only(weight: torch.Tensor, mask: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """`weight` as `dtype` where `mask` is true, +0.0 elsewhere (a product would leave -0.0)."""
-    if not _is_plain(weight, mask):
-        return torch.where(mask, weight, 0.0).to(dtype)
+    if _is_plain(weight, mask):
+        return _keep_bits(weight, mask, dtype)
+    return torch.where(mask, weight, 0.0).to(dtype)
+
+
+def _keep_bits(weight: torch.Tensor, mask: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     # Bits times 0 or 1 as integers: on CPUs `where` is not vectorised and takes ten times as long.
     cast = weight.to(dtype)
     bits, ones = cast.view(_BITS[cast.element_size()]), mask.view(torch.int8)
@@ -155,5 +159,5 @@ def is_transformed(*tensors: torch.Tensor) -> bool:
 
 def _is_plain(*tensors: torch.Tensor) -> bool:
     """Whether the tensors' memory can be read here and now."""
-    on_cpu = all(tensor.device.type == "cpu" for tensor in tensors)
+    on_cpu = all(tensor.is_cpu for tensor in tensors)
     return on_cpu and not torch.compiler.is_compiling() and not is_transformed(*tensors)
