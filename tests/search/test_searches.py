@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -312,9 +313,9 @@ def test_a_compiled_model_has_no_graph_break(low: bool, options: dict[str, Any],
     search = IteRand(Source(model, density=density), 0.4, period=1, rate=0.5, **options)
     x = torch.randn(4, 3, 8, 8)
 
-    def run(network: nn.Module) -> torch.Tensor:
+    def run(network: Callable[..., torch.Tensor]) -> torch.Tensor:
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=low):
-            out: torch.Tensor = network(x)
+            out = network(x)
         return out.float()
 
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=low):
