@@ -102,3 +102,11 @@ def test_a_misleading_sample_costs_time_only() -> None:
     stride = 50_000 // 4096 | 1
     values[::stride] = 0.0
     assert Tracker().find([(values, None)], 10_000) == Cut(1.0, 10_000, int(values.sum()))
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_bracket_may_reach_beyond_float32() -> None:
+    tracker = Tracker()
+    for scale in (1e38, -1e38, 3e38, -3e38, 3e38):
+        values = as_float32(np.linspace(0.5, 1.0, 5_000) * scale)
+        assert tracker.find([(values, None)], 2) == expected(values, None, 2)

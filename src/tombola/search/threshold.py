@@ -80,7 +80,8 @@ class Tracker:
 def _within(parts: Sequence[Part], keep: int, low: float, high: float) -> Cut | None:
     """The cut if its value lies between `low` and `high`, both included; None if it does not."""
     above, inside = 0, []
-    least, most = np.float32(low), np.float32(high)
+    with np.errstate(over="ignore"):  # a bracket may end beyond the greatest float32
+        least, most = np.float32(low), np.float32(high)
     room = np.empty((2, min(_CHUNK, max(len(values) for values, _ in parts))), dtype=np.bool_)
     for values, alive in _chunks(parts):
         over, among = room[:, : len(values)]
