@@ -222,6 +222,17 @@ def test_scores_of_another_type_are_refused() -> None:
     assert type(model.fc1) is nn.Linear
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_a_model_of_another_type_can_be_detached(dtype: torch.dtype) -> None:
+    model = LayerNormMLP()
+    source = Source(model)
+    EdgePopup(source)
+    model.to(dtype)
+    source.detach()
+    assert model.fc1.weight.dtype == dtype
+    assert int(torch.count_nonzero(model.fc1.weight)) == 144
+
+
 @pytest.mark.parametrize("options", [{}, {"fused": True}, {"foreach": True}])
 def test_the_mask_is_that_of_the_scores_after_any_optimiser(options: dict[str, Any]) -> None:
     model = LayerNormMLP()

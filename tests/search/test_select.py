@@ -135,3 +135,13 @@ def test_large_tensors_are_masked_in_parts(dtype: torch.dtype, dense: bool) -> N
     limit = Limit(0.25, 0, False)
     expected = torch.where(kept(scores, limit, alive), weight, 0.0).to(dtype)
     assert torch.equal(masked_weight(scores, weight, limit, alive, False, dtype), expected)
+
+
+@pytest.mark.parametrize("alive", [None, torch.tensor([True, False])])
+def test_gradients_have_gradients(alive: torch.Tensor | None) -> None:
+    """Half the square of the only weight used, twice: its second derivative by the score is its square."""
+    s, weight = torch.tensor([1.0, 1.0], requires_grad=True), torch.tensor([3.0, 2.0])
+    out = masked_weight(s, weight, Limit(0.0, 1, False), alive, False, torch.float32)
+    (first,) = torch.autograd.grad(0.5 * out[0].square(), s, create_graph=True)
+    (second,) = torch.autograd.grad(first.sum(), s)
+    assert second.tolist() == [9.0, 0.0]

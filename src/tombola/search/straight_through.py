@@ -62,7 +62,11 @@ class StraightThrough(torch.autograd.Function):
         if ctx.absolute:
             gradient = gradient * scores.sign()
         if alive is not None:
-            gradient = keep_only(gradient, alive, gradient.dtype)
+            # Bits have no gradient, which a second derivative needs.
+            again = torch.is_grad_enabled()
+            gradient = (
+                torch.where(alive, gradient, 0.0) if again else keep_only(gradient, alive, gradient.dtype)
+            )
         return gradient, None, None, None, None, None
 
 
