@@ -12,6 +12,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.nn.utils import parametrize
 
 from builders import CASES, LayerNormMLP, make_optimizer, train
 from tombola import ArgumentError, EdgePopup, IteRand, Source
@@ -233,6 +234,26 @@ def test_a_model_of_another_type_can_be_detached(dtype: torch.dtype) -> None:
     assert int(torch.count_nonzero(model.fc1.weight)) == 144
 
 
+def test_a_model_of_another_type_and_back_keeps_as_many() -> None:
+    model = nn.Linear(64, 128)
+    search = EdgePopup(Source(model), 0.3)
+    with torch.no_grad():
+        search.scores["weight"].copy_(torch.linspace(0, 1, 64 * 128).view(128, 64))
+    search.step()
+    model.bfloat16().float()  # which makes ties of scores
+    assert int(torch.count_nonzero(model.weight)) == round(0.3 * 64 * 128)
+
+
+def test_cached_weights_are_of_no_passing_type() -> None:
+    model = nn.Linear(4, 2)
+    EdgePopup(Source(model))
+    x = torch.ones(1, 4)
+    with parametrize.cached():
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            assert model(x).dtype == torch.bfloat16
+        assert model(x).dtype == torch.float32
+
+
 @pytest.mark.parametrize("options", [{}, {"fused": True}, {"foreach": True}])
 def test_the_mask_is_that_of_the_scores_after_any_optimiser(options: dict[str, Any]) -> None:
     model = LayerNormMLP()
@@ -267,6 +288,44 @@ def test_functional_call_computes_with_the_scores_given() -> None:
         given = {name: F.one_hot(torch.tensor([best]), 4).float()}
         out = torch.func.functional_call(model, given, (torch.eye(4),))
         assert torch.nonzero(out.flatten()).flatten().tolist() == [best]
+
+
+@pytest.mark.parametrize("scope", ["layer", "global"])
+def test_transforms_compute_with_the_scores_given(scope: str) -> None:
+    model = LayerNormMLP()
+    search = EdgePopup(Source(model, density=0.9), 0.5, scope=scope)
+    names = [name for name, _ in model.named_parameters() if name.endswith("scores")]
+    sets = {name: torch.randn(3, *model.get_parameter(name).shape) + 5 for name in names}
+    x = torch.randn(7, 12)
+
+    def loss(given: dict[str, torch.Tensor]) -> torch.Tensor:
+        out: torch.Tensor = torch.func.functional_call(model, given, (x,))
+        return out.square().sum()
+
+    gradients, losses = torch.func.vmap(torch.func.grad_and_value(loss))(sets)
+    for number in range(3):
+        with torch.no_grad():
+            for name in names:
+                model.get_parameter(name).copy_(sets[name][number])
+        expected = model(x).square().sum()
+        found = torch.autograd.grad(expected, [*search.parameters()])
+        torch.testing.assert_close(losses[number], expected)
+        for name, one in zip(names, found, strict=True):
+            torch.testing.assert_close(gradients[name][number], one)
+
+
+@pytest.mark.parametrize("density", [1.0, 0.9])
+def test_transforms_of_inputs_alone(density: float) -> None:
+    model = LayerNormMLP()
+    EdgePopup(Source(model, density=density), 0.5)
+    x = torch.randn(3, 12, requires_grad=True)
+    (expected,) = torch.autograd.grad(model(x).square().sum(), x)
+
+    def loss(one: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = model(one)
+        return out.square().sum()
+
+    torch.testing.assert_close(torch.func.vmap(torch.func.grad(loss))(x.detach()), expected)
 
 
 def test_per_sample_gradients() -> None:

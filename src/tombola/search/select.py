@@ -8,11 +8,12 @@ the same mask.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.utils import parametrize
 
 from tombola.errors import ArgumentError
 from tombola.search.straight_through import Limit, is_transformed, kept, masked_weight
@@ -56,8 +57,17 @@ class Scored(nn.Module):
             self.last.fill_(limit.last)
             self._limit = None
 
+    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Scored:
+        # A change of type rounds scores, and is not counted as a change in place.
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        if self.group is not None and self.scores.dtype == torch.float32:
+            self.group.forget()
+        return self
+
     def _within(self) -> Limit:
         """The limit: as numbers if they are known, which costs less than to read them from the buffers."""
+        if self.group is not None and not torch.compiler.is_compiling() and is_transformed(self.scores):
+            return self.group.limit_inside(self)
         # Whether ties are split is no part of a graph: it would be compiled anew with every change.
         if self._limit is None or torch.compiler.is_compiling():
             return Limit(self.cut, self.last, True)
@@ -82,7 +92,8 @@ class Scored(nn.Module):
             self.group.ensure_current()
         kind = weight.device.type
         dtype = weight.dtype
-        if self.casts and torch.is_autocast_enabled(kind):
+        # What parametrize.cached() keeps may be read outside of autocast.
+        if self.casts and torch.is_autocast_enabled(kind) and not parametrize._cache_enabled:
             dtype = torch.get_autocast_dtype(kind)
         return masked_weight(self.scores, weight, self._within(), alive, self.absolute, dtype)
 
@@ -109,7 +120,12 @@ class Group:
     def set_keep(self, keep: int) -> None:
         """Keep so many from the next selection on."""
         if keep != self.keep:
-            self.keep, self._seen = keep, []
+            self.keep = keep
+            self.forget()
+
+    def forget(self) -> None:
+        """Select anew at the next use, whatever the scores."""
+        self._seen = []
 
     def claim(self) -> None:
         """Make the members ask this group for their masks."""
@@ -126,7 +142,7 @@ class Group:
             for scores, (seen, version) in zip(now, self._seen, strict=True)
         ):
             return
-        if not is_transformed(*now):  # inside a transform of torch.func the values cannot be looked at
+        if not is_transformed(*now):  # see limit_inside
             self.select()
 
     @torch.no_grad()
@@ -142,6 +158,14 @@ class Group:
         for scored, limit in zip(members, find_limits(ranks, self.keep, self._tracker), strict=True):
             scored.keep_from(limit)
         self._seen = [(scored.scores, scored.scores._version) for scored in members]
+
+    def limit_inside(self, scored: Scored) -> Limit:
+        """The limit of a member inside a transform of torch.func, where its scores need not be those last
+        selected from, and where values can be neither looked at nor written into buffers.
+        """
+        members = self._scored()
+        ranks = [(_ranks(member), slot.alive) for member, slot in zip(members, self.slots, strict=True)]
+        return limits_on_device(ranks, self.keep)[members.index(scored)]
 
     def _scored(self) -> list[Scored]:
         return [scored for slot in self.slots if isinstance(scored := slot.masking, Scored)]

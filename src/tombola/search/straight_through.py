@@ -102,7 +102,8 @@ def masked_weight(
     dtype: torch.dtype,
 ) -> torch.Tensor:
     """`StraightThrough` by the shortest way."""
-    if _is_plain(scores, weight):
+    # A transform of other tensors than these, of inputs say, still asks for a `setup_context`.
+    if _is_plain(scores, weight) and not torch._C._are_functorch_transforms_active():
         masked: torch.Tensor = _Eager.apply(scores, weight, limit, alive, absolute, dtype)  # type: ignore[no-untyped-call]
     else:
         mask = kept(_ranks(scores.detach(), absolute), limit, alive)
