@@ -18,6 +18,7 @@ from builders import CASES, LayerNormMLP, make_optimizer, train
 from tombola import ArgumentError, EdgePopup, IteRand, Source
 from tombola.mask import top_k
 from tombola.rng import Stream
+from tombola.search.select import Scored
 
 
 def reference_edge_popup(steps: int, keep: float, redraw: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -252,6 +253,62 @@ def test_cached_weights_are_of_no_passing_type() -> None:
         with torch.autocast("cpu", dtype=torch.bfloat16):
             assert model(x).dtype == torch.bfloat16
         assert model(x).dtype == torch.float32
+
+
+class Doubled(nn.Linear):
+    """A forward pass of its own, which may read the weight as it likes."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.linear(x, 2 * self.weight)
+
+
+class Tied(nn.Module):
+    """An embedding, which does not cast its weight, shared with a linear layer, which does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(6, 4)
+        self.linear = nn.Linear(4, 6)
+        self.linear.weight = self.embedding.weight
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.linear(self.embedding(x.long().remainder(6)))
+        return out
+
+
+@pytest.mark.parametrize(
+    ("make", "cast"),
+    [
+        (lambda: nn.Linear(4, 6), True),
+        (lambda: nn.Conv1d(3, 6, 2), True),
+        (lambda: nn.ConvTranspose1d(3, 6, 2), True),
+        (lambda: Doubled(4, 6), False),
+        (Tied, False),
+    ],
+)
+def test_only_layers_that_cast_their_weight_get_it_cast(make: Callable[[], nn.Module], cast: bool) -> None:
+    """What reads it as it is would compute otherwise than the plain model does under autocast."""
+    model = make()
+    source = Source(model, init="uniform")
+    search = EdgePopup(source)
+    x = torch.randn(3, 4)
+    scored = [module for module in model.modules() if isinstance(module, Scored)]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        (weight,) = {module.forward(torch.ones(module.scores.shape), None).dtype for module in scored}
+        out = model(x)
+    assert weight == (torch.bfloat16 if cast else torch.float32)
+    assert model(x).dtype == torch.float32
+    out.float().square().sum().backward()
+    scores = next(search.parameters())
+    gradient, random = scores.grad, next(iter(source.weights().values()))
+    source.detach()
+    plain = next(model.parameters()).requires_grad_()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        again = model(x)
+    assert torch.equal(again, out)
+    (expected,) = torch.autograd.grad(again.float().square().sum(), plain)
+    assert gradient is not None
+    torch.testing.assert_close(gradient, expected * torch.from_numpy(random), rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("options", [{}, {"fused": True}, {"foreach": True}])
