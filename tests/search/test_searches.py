@@ -337,6 +337,18 @@ def test_a_copy_made_after_one_step_follows_its_own_scores() -> None:
     assert np.array_equal(used.numpy(), expected)
 
 
+def test_a_copy_can_be_detached_alone() -> None:
+    model = LayerNormMLP()
+    search = EdgePopup(Source(model))
+    x = torch.randn(2, 12)
+    before = model(x)
+    copy.deepcopy(search).source.detach()
+    assert torch.equal(model(x), before)
+    search.source.detach()
+    assert type(model.fc1) is nn.Linear
+    assert torch.equal(model(x), before)
+
+
 def test_functional_call_computes_with_the_scores_given() -> None:
     model = nn.Linear(4, 1)
     EdgePopup(Source(model), 0.25)

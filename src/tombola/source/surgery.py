@@ -101,11 +101,21 @@ def attach_slot(found: Found, slot: Slot) -> None:
 def detach_slot(found: Found) -> None:
     """Take the slot out at every place, leaving the weight in use in the same Parameter object."""
     for place in found.places:
+        _own_class(place.module)
         parametrize.remove_parametrizations(place.module, place.attribute, leave_parametrized=True)
         parameters = place.module._parameters
         for attribute in place.order:
             if attribute in parameters:
                 parameters[attribute] = parameters.pop(attribute)
+
+
+def _own_class(module: nn.Module) -> None:
+    """Give a parametrized module a class that none of its copies shares: torch's removal takes the attribute
+    from the class.
+    """
+    shared = type(module)
+    inside = {name: value for name, value in vars(shared).items() if name not in ("__dict__", "__weakref__")}
+    module.__class__ = type(shared.__name__, shared.__bases__, inside)
 
 
 def _walk(model: nn.Module) -> Iterator[tuple[str, nn.Parameter, Place]]:
