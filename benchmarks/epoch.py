@@ -25,7 +25,7 @@ PERIOD = 300
 
 
 def main() -> None:
-    """Both claims, for each network."""
+    """Redraws for each network, data for those whose steps are short enough to show what it takes."""
     print_machine()
     for name, make in NETWORKS.items():
         model = make()

@@ -4,9 +4,9 @@ Edge-popup's step over the dense one's, at the same precision, on batches of 128
 forward, backward, optimiser, and for the search its masks. Dense steps and search steps alternate; printed
 are the median ratio of neighbours and the middle half of the ratios.
 
-    python benchmarks/search_step.py [PRECISION [STEPS]]
+    python benchmarks/search_step.py [PRECISION [PAIRS]]
 
-bfloat16 (autocast) and 12 pairs of steps unless said otherwise.
+PRECISION: bfloat16 (autocast) or float32. bfloat16 and 12 pairs of steps unless said otherwise.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ Batch = tuple[torch.Tensor, torch.Tensor]
 def main() -> None:
     """One row for each network."""
     precision, pairs = (*sys.argv[1:], *("bfloat16", "12")[len(sys.argv) - 1 :])
+    if precision not in ("bfloat16", "float32"):
+        sys.exit(f"precision is bfloat16 or float32, got {precision!r}")
     print_machine()
     print(f"{precision}, batch {BATCH}, {pairs} pairs of steps")
     print(f"{'network':14} {'weights':>11} {'search ÷ dense':>15} {'middle half':>15} {'dense, ms':>10}")

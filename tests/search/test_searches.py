@@ -12,6 +12,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch._dynamo.testing import CompileCounter
 from torch.nn.utils import parametrize
 
 from builders import CASES, LayerNormMLP, make_optimizer, train
@@ -472,3 +473,29 @@ def test_a_compiled_model_has_no_graph_break(low: bool, options: dict[str, Any],
             with torch.no_grad():
                 expected = run(model)
             torch.testing.assert_close(run(compiled).detach(), expected, rtol=tolerance, atol=tolerance)
+
+
+def test_selections_do_not_compile_anew() -> None:
+    """Whether ties are split and where the threshold lies are no part of the graph."""
+    model = LayerNormMLP()
+    search = EdgePopup(Source(model), 0.3)
+    counter = CompileCounter()
+    compiled = torch.compile(model, backend=counter)
+    x = torch.randn(4, 12)
+    for scale in (1.0, 0.0, -2.0):  # at 0 all are tied
+        with torch.no_grad():
+            for scores in search.parameters():
+                scores.mul_(scale).add_(torch.randn(scores.shape) * abs(scale))
+        search.step()
+        torch.testing.assert_close(compiled(x), model(x))
+    assert counter.frame_count == 1
+
+
+def test_another_number_to_keep_counts_from_the_next_use() -> None:
+    model = nn.Linear(4, 3)
+    EdgePopup(Source(model))
+    (group,) = {module.group for module in model.modules() if isinstance(module, Scored)}
+    assert group is not None
+    for keep in (2, 9):
+        group.set_keep(keep)
+        assert int(torch.count_nonzero(model.weight)) == keep
