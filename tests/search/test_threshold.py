@@ -110,3 +110,21 @@ def test_a_bracket_may_reach_beyond_float32() -> None:
     for scale in (1e38, -1e38, 3e38, -3e38, 3e38):
         values = as_float32(np.linspace(0.5, 1.0, 5_000) * scale)
         assert tracker.find([(values, None)], 2) == expected(values, None, 2)
+
+
+def test_after_a_jump_the_bracket_closes_in_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    widths: list[float] = []
+    within = threshold._within
+
+    def watched(parts: list[threshold.Part], keep: int, low: float, high: float) -> Cut | None:
+        widths.append(high - low)
+        return within(parts, keep, low, high)
+
+    monkeypatch.setattr(threshold, "_within", watched)
+    values = as_float32(np.random.default_rng(0).standard_normal(10_000))
+    tracker = Tracker()
+    for move in (0.0, 1e-4, 0.1, *[1e-4] * 12):
+        values = as_float32(values + move)
+        tracker.find([(values, None)], 3_000)
+    assert max(widths) > 0.1
+    assert widths[-1] < 0.01

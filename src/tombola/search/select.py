@@ -237,8 +237,7 @@ def limits_on_device(ranks: Sequence[Ranks], keep: int) -> list[Limit]:
 
 def _laid_out(values: torch.Tensor, alive: torch.Tensor | None) -> Part:
     """Flat and as they lie in memory if that is possible, for a threshold does not depend on the order."""
-    channels_last = values.ndim == 4 and values.is_contiguous(memory_format=torch.channels_last)
-    if channels_last and (alive is None or alive.stride() == values.stride()):
+    if values.ndim == 4 and values.is_contiguous(memory_format=torch.channels_last):
         values = values.permute(0, 2, 3, 1)
         alive = None if alive is None else alive.permute(0, 2, 3, 1)
     return values.reshape(-1).numpy(), None if alive is None else alive.reshape(-1).numpy()
