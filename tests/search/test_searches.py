@@ -20,6 +20,7 @@ from tombola import ArgumentError, EdgePopup, IteRand, Source
 from tombola.mask import top_k
 from tombola.rng import Stream
 from tombola.search.select import Scored
+from tombola.search.straight_through import masked_weight
 
 
 def reference_edge_popup(steps: int, keep: float, redraw: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -263,6 +264,17 @@ class Doubled(nn.Linear):
         return F.linear(x, 2 * self.weight)
 
 
+class Cosine(nn.Module):
+    """Reads the weight of its layer itself, and normalises it in float32."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(4, 6, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.float() @ F.normalize(self.fc.weight).T
+
+
 class Tied(nn.Module):
     """An embedding, which does not cast its weight, shared with a linear layer, which does."""
 
@@ -285,19 +297,27 @@ class Tied(nn.Module):
         (lambda: nn.ConvTranspose1d(3, 6, 2), True),
         (lambda: Doubled(4, 6), False),
         (Tied, False),
+        (Cosine, False),
     ],
 )
-def test_only_layers_that_cast_their_weight_get_it_cast(make: Callable[[], nn.Module], cast: bool) -> None:
+def test_only_layers_that_cast_their_weight_get_it_cast(
+    make: Callable[[], nn.Module], cast: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What reads it as it is would compute otherwise than the plain model does under autocast."""
     model = make()
     source = Source(model, init="uniform")
     search = EdgePopup(source)
     x = torch.randn(3, 4)
-    scored = [module for module in model.modules() if isinstance(module, Scored)]
+    made = set()
+
+    def watched(*inputs: Any) -> torch.Tensor:
+        made.add(inputs[-1])
+        return masked_weight(*inputs)
+
+    monkeypatch.setattr("tombola.search.select.masked_weight", watched)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        (weight,) = {module.forward(torch.ones(module.scores.shape), None).dtype for module in scored}
         out = model(x)
-    assert weight == (torch.bfloat16 if cast else torch.float32)
+    assert made == {torch.bfloat16 if cast else torch.float32}
     assert model(x).dtype == torch.float32
     out.float().square().sum().backward()
     scores = next(search.parameters())

@@ -210,7 +210,7 @@ class Search:
             for tensor in layer.tensors:
                 scores = torch.from_numpy(initial_scores(self.source, tensor, score_init))
                 slot = self.source.slot(tensor.name)
-                scored = Scored(scores.to(self.source.parameter(tensor.name).device), absolute, slot.casts)
+                scored = Scored(scores.to(self.source.parameter(tensor.name).device), absolute, slot.running)
                 slot.masking = placed[tensor.name] = scored
         return placed
 

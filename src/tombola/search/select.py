@@ -18,7 +18,7 @@ from torch.nn.utils import parametrize
 from tombola.errors import ArgumentError
 from tombola.search.straight_through import Limit, is_transformed, kept, masked_weight
 from tombola.search.threshold import Part, Tracker
-from tombola.source.slot import Slot
+from tombola.source.slot import Running, Slot
 
 Ranks = tuple[torch.Tensor, torch.Tensor | None]
 """What a tensor's entries are ranked by, and which of them are alive: None for all."""
@@ -26,20 +26,21 @@ Ranks = tuple[torch.Tensor, torch.Tensor | None]
 
 class Scored(nn.Module):
     """What a search puts into a slot: the scores of one tensor and which of them are kept, those from `cut`
-    on (see `kept`). `casts`: whether the masked weight may come in autocast's type at once.
+    on (see `kept`). While `running` counts a layer's own forward pass, which would cast it, the masked weight
+    comes in autocast's type at once.
     """
 
     cut: torch.Tensor
     last: torch.Tensor
 
-    def __init__(self, scores: torch.Tensor, absolute: bool, casts: bool = False) -> None:
+    def __init__(self, scores: torch.Tensor, absolute: bool, running: Running | None = None) -> None:
         super().__init__()
         self.scores = nn.Parameter(scores)
         self.register_buffer("cut", torch.zeros((), dtype=scores.dtype, device=scores.device))
         self.register_buffer("last", torch.zeros((), dtype=torch.int64, device=scores.device))
         self._limit: Limit | None = None
         self.absolute = absolute
-        self.casts = casts
+        self.running = running
         self.group: Group | None = None
 
     def mask(self, alive: torch.Tensor | None) -> torch.Tensor:
@@ -93,7 +94,8 @@ class Scored(nn.Module):
         kind = weight.device.type
         dtype = weight.dtype
         # What parametrize.cached() keeps may be read outside of autocast.
-        if self.casts and torch.is_autocast_enabled(kind) and not parametrize._cache_enabled:
+        inside = self.running is not None and self.running.count > 0
+        if inside and torch.is_autocast_enabled(kind) and not parametrize._cache_enabled:
             dtype = torch.get_autocast_dtype(kind)
         return masked_weight(self.scores, weight, self._within(), alive, self.absolute, dtype)
 

@@ -21,12 +21,19 @@ class Masking(Protocol):
         ...
 
 
+class Running:
+    """A count that a forward pass can change sooner than an attribute of a module."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
 class Slot(nn.Module):
     """Frozen weight -> weight in use: W ⊙ S_ER, or what the method in `masking` makes of it.
 
     `alive`: S_ER as a boolean buffer, None when dense. `generations`: an int32 buffer of the
-    tensor's shape, None until the first redraw. `casts`: whether all that reads the weight casts it to
-    autocast's type, as linear layers and convolutions do.
+    tensor's shape, None until the first redraw. `running`: how many forward passes are under way of layers
+    that cast this weight, as their own, to autocast's type; None where a layer does not.
     """
 
     alive: torch.Tensor | None
@@ -34,7 +41,7 @@ class Slot(nn.Module):
 
     def __init__(self, alive: torch.Tensor | None, casts: bool = False) -> None:
         super().__init__()
-        self.casts = casts
+        self.running = Running() if casts else None
         self.register_buffer("alive", alive)
         self.register_buffer("generations", None)
         self.masking: nn.Module | None = None

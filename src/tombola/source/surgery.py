@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -96,6 +97,30 @@ def attach_slot(found: Found, slot: Slot) -> None:
     for place in found.places:
         # unsafe only skips a trial forward: a slot keeps shape and type.
         parametrize.register_parametrization(place.module, place.attribute, slot, unsafe=True)
+        if slot.running is not None and "forward" not in vars(type(place.module)):
+            _count_forward_passes(type(place.module))
+
+
+def _count_forward_passes(kind: Any) -> None:
+    """Let the slots of a module know when it is its own forward pass that reads them: others, such as a
+    parent that normalises a layer's weight, are to find float32 there under autocast.
+
+    `kind` is the class that torch's parametrization makes for the module, and that its copies share.
+    """
+    plain = kind.forward
+
+    def forward(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        lists: Any = self.parametrizations
+        running = [slots[0].running for slots in lists.values() if slots[0].running is not None]
+        for one in running:
+            one.count += 1
+        try:
+            return plain(self, *args, **kwargs)
+        finally:
+            for one in running:
+                one.count -= 1
+
+    kind.forward = forward
 
 
 def detach_slot(found: Found) -> None:
