@@ -126,12 +126,16 @@ def test_numbers_of_every_kind_select_as_top_k_does() -> None:
         assert np.array_equal(mask.numpy(), top_k(values, keep))
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("dense", [True, False])
-def test_large_tensors_are_masked_in_parts(dtype: torch.dtype, dense: bool) -> None:
+def test_large_tensors_are_masked_in_parts(
+    dtype: torch.dtype, dense: bool, layout: torch.memory_format
+) -> None:
     generator = torch.Generator().manual_seed(0)
-    scores, weight = torch.randn(2, 700, 1000, generator=generator)
-    alive = None if dense else torch.rand(700, 1000, generator=generator) > 0.5
+    scores, weight = torch.randn(2, 70, 100, 10, 10, generator=generator)
+    scores = scores.contiguous(memory_format=layout)
+    alive = None if dense else torch.rand(70, 100, 10, 10, generator=generator) > 0.5
     limit = Limit(0.25, 0, False)
     expected = torch.where(kept(scores, limit, alive), weight, 0.0).to(dtype)
     assert torch.equal(masked_weight(scores, weight, limit, alive, False, dtype), expected)

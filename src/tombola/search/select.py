@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from tombola.errors import ArgumentError
-from tombola.search.straight_through import Limit, is_transformed, kept, masked_weight
+from tombola.search.straight_through import Limit, is_transformed, kept, masked_weight, ranks_of
 from tombola.search.threshold import Part, Tracker
 from tombola.source.slot import Running, Slot
 
@@ -45,7 +45,7 @@ class Scored(nn.Module):
 
     def mask(self, alive: torch.Tensor | None) -> torch.Tensor:
         """Which entries are kept, of the scores' shape."""
-        return kept(_ranks(self), self._within(), alive)
+        return kept(ranks_of(self.scores.detach(), self.absolute), self._within(), alive)
 
     def keep_from(self, limit: Limit) -> None:
         """Keep what is within `limit` from now on."""
@@ -156,8 +156,8 @@ class Group:
         members = self._scored()
         for scored in members:
             _check_scores(self.name, scored.scores)
-        ranks = [(_ranks(scored), slot.alive) for scored, slot in zip(members, self.slots, strict=True)]
-        for scored, limit in zip(members, find_limits(ranks, self.keep, self._tracker), strict=True):
+        limits = find_limits(self._ranks(members), self.keep, self._tracker)
+        for scored, limit in zip(members, limits, strict=True):
             scored.keep_from(limit)
         self._seen = [(scored.scores, scored.scores._version) for scored in members]
 
@@ -166,8 +166,13 @@ class Group:
         selected from, and where values can be neither looked at nor written into buffers.
         """
         members = self._scored()
-        ranks = [(_ranks(member), slot.alive) for member, slot in zip(members, self.slots, strict=True)]
-        return limits_on_device(ranks, self.keep)[members.index(scored)]
+        return limits_on_device(self._ranks(members), self.keep)[members.index(scored)]
+
+    def _ranks(self, members: Sequence[Scored]) -> list[Ranks]:
+        return [
+            (ranks_of(scored.scores.detach(), scored.absolute), slot.alive)
+            for scored, slot in zip(members, self.slots, strict=True)
+        ]
 
     def _scored(self) -> list[Scored]:
         return [scored for slot in self.slots if isinstance(scored := slot.masking, Scored)]
@@ -182,11 +187,6 @@ def _check_scores(name: str, scores: torch.Tensor) -> None:
     least, greatest = (float(one) for one in torch.aminmax(scores))
     if not (math.isfinite(least) and math.isfinite(greatest)):
         raise ArgumentError(f"{name}: scores must be finite numbers, got values from {least} to {greatest}")
-
-
-def _ranks(scored: Scored) -> torch.Tensor:
-    ranks = scored.scores.detach()
-    return ranks.abs() if scored.absolute else ranks
 
 
 def select(ranks: Sequence[torch.Tensor], keep: int) -> list[torch.Tensor]:

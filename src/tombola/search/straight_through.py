@@ -86,7 +86,7 @@ class _Eager(torch.autograd.Function):
         dtype: torch.dtype,
     ) -> torch.Tensor:
         """W where kept, +0.0 where pruned."""
-        output = _masked_copy(_ranks(scores, absolute), weight, limit, alive, dtype)
+        output = _masked_copy(ranks_of(scores, absolute), weight, limit, alive, dtype)
         StraightThrough.setup_context(ctx, (scores, weight, limit, alive, absolute, dtype), output)
         return output
 
@@ -106,7 +106,7 @@ def masked_weight(
     if _is_plain(scores, weight) and not torch._C._are_functorch_transforms_active():
         masked: torch.Tensor = _Eager.apply(scores, weight, limit, alive, absolute, dtype)  # type: ignore[no-untyped-call]
     else:
-        mask = kept(_ranks(scores.detach(), absolute), limit, alive)
+        mask = kept(ranks_of(scores.detach(), absolute), limit, alive)
         masked = StraightThrough.apply(scores, weight, mask, alive, absolute, dtype)  # type: ignore[no-untyped-call]
     return masked
 
@@ -139,7 +139,8 @@ def _masked_copy(
     return output
 
 
-def _ranks(scores: torch.Tensor, absolute: bool) -> torch.Tensor:
+def ranks_of(scores: torch.Tensor, absolute: bool) -> torch.Tensor:
+    """What scores are ranked by."""
     return scores.abs() if absolute else scores
 
 
