@@ -233,3 +233,12 @@ def test_selections_do_not_compile_anew() -> None:
         search.step()
         torch.testing.assert_close(compiled(x), model(x))
     assert counter.frame_count == 1
+
+
+@pytest.mark.parametrize("density", [1.0, 0.6])
+def test_a_searched_model_can_be_traced(density: float) -> None:
+    model = LayerNormMLP()
+    EdgePopup(Source(model, density=density), 0.4)
+    x = torch.randn(3, 12)
+    traced = torch.jit.trace(model, torch.randn(4, 12), check_trace=False)  # type: ignore[no-untyped-call]
+    torch.testing.assert_close(traced(x), model(x))

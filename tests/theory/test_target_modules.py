@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from tombola import EdgePopup, Source
 from tombola.errors import ArgumentError
 from tombola.theory.target import read_target
 
@@ -80,3 +81,10 @@ def test_parametrized_layers_and_plain_subclasses_are_read() -> None:
     layers = read_target(nn.Sequential(weights[0], nn.ReLU(), weights[1]))
     for layer, module in zip(layers, weights, strict=True):
         assert np.array_equal(layer.weight[:, :, 0], module.weight.detach().double().numpy())
+
+
+def test_a_layer_under_a_source_is_read_with_the_weights_in_use() -> None:
+    model = nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 3))
+    search = EdgePopup(Source(model, init="uniform"), 0.5)
+    for layer, name in zip(read_target(model), ("0.weight", "2.weight"), strict=True):
+        assert np.array_equal(layer.weight[:, :, 0] != 0, search.mask[name])

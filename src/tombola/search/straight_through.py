@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 _BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
+# Entries that are masked together: what is made of them fits a processor's caches.
 _PART = 1 << 18
 
 
@@ -165,5 +166,5 @@ def is_transformed(*tensors: torch.Tensor) -> bool:
 
 def _is_plain(*tensors: torch.Tensor) -> bool:
     """Whether the tensors' memory can be read here and now."""
-    on_cpu = all(tensor.is_cpu for tensor in tensors)
-    return on_cpu and not torch.compiler.is_compiling() and not is_transformed(*tensors)
+    recorded = torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None
+    return not recorded and all(tensor.is_cpu for tensor in tensors) and not is_transformed(*tensors)

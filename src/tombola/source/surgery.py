@@ -120,7 +120,12 @@ def _count_forward_passes(kind: Any) -> None:
             for one in running:
                 one.count -= 1
 
-    kind.forward = forward
+    kind.forward, kind._plain_forward = forward, plain
+
+
+def plain_forward(kind: type[nn.Module]) -> Any:
+    """The `forward` that a class of modules has of itself, whether or not a slot counts its passes."""
+    return vars(kind).get("_plain_forward", kind.forward)
 
 
 def detach_slot(found: Found) -> None:

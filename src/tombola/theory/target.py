@@ -156,15 +156,19 @@ def _check_plain(name: str, module: Any) -> None:
     """
     from torch import nn
 
+    from tombola.source.surgery import plain_forward
+
     for plain in (nn.Sequential, nn.Linear, nn.Conv2d, nn.Flatten, nn.ReLU):
         if not isinstance(module, plain):
             continue
-        own = [
+        kind = type(module)
+        own = ["forward"] if plain_forward(kind) is not plain.forward else []
+        own += [
             method
-            for method in ("forward", "_conv_forward", "__call__")
-            if method in vars(module)
-            or getattr(type(module), method, None) is not getattr(plain, method, None)
+            for method in ("_conv_forward", "__call__")
+            if getattr(kind, method, None) is not getattr(plain, method, None)
         ]
+        own += [method for method in ("forward", "_conv_forward", "__call__") if method in vars(module)]
         if own:
             raise ArgumentError(
                 f"{name} is {type(module).__name__}, a {plain.__name__} with its own {own[0]}"
