@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
 import torch
+from matplotlib.figure import Figure
 
 # The fuzzer is a program of its own, with a package that the tests do without.
 collect_ignore = ["fuzz"]
@@ -26,3 +28,17 @@ def real_data() -> Path:
     if not (folder / "cifar10" / "train.parquet").exists():
         pytest.skip(f"no real images in {folder}: set TOMBOLA_DATA")
     return folder
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """The figures that were drawn, to look into."""
+    figures: list[Figure] = []
+    real = Figure.savefig
+
+    def spy(figure: Figure, *arguments: Any, **options: Any) -> None:
+        figures.append(figure)
+        real(figure, *arguments, **options)
+
+    monkeypatch.setattr(Figure, "savefig", spy)
+    return figures

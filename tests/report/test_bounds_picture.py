@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 from matplotlib.figure import Figure
 
 from tombola.report.bounds import draw_bounds
@@ -39,24 +38,16 @@ MEASURED: dict[str, Any] = {
 }
 
 
-def test_three_panels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    figures: list[Figure] = []
-    real = Figure.savefig
-
-    def spy(figure: Figure, *arguments: Any, **options: Any) -> None:
-        figures.append(figure)
-        real(figure, *arguments, **options)
-
-    monkeypatch.setattr(Figure, "savefig", spy)
+def test_three_panels(tmp_path: Path, drawn: list[Figure]) -> None:
     draw_bounds(MEASURED, tmp_path / "b.png")
-    ((errors, redraws, widths),) = [figure.axes for figure in figures]
+    ((errors, redraws, widths),) = [figure.axes for figure in drawn]
     assert [axes.get_yscale() for axes in (errors, redraws, widths)] == ["log"] * 3
     assert errors.get_legend_handles_labels()[1] == ["p = 1: slope -0.800, theory -0.693"]
     assert "theory: at most 4 / error" in redraws.get_legend_handles_labels()[1]
     labels = widths.get_legend_handles_labels()[1]
     assert labels == ["1 / p", "theorem: 1 / log(1 / (1 - p))", "measured, error 0.01"]
-    drawn = [np.asarray(line.get_xydata()).tolist() for axes in (errors, widths) for line in axes.get_lines()]
-    assert [[6, 0.1], [8, 0.02]] in drawn
+    lines = [np.asarray(line.get_xydata()).tolist() for axes in (errors, widths) for line in axes.get_lines()]
+    assert [[6, 0.1], [8, 0.02]] in lines
     # 25 candidates in the place of 10.
-    assert [[0.0, 1.0], [0.5, 2.5]] in drawn
+    assert [[0.0, 1.0], [0.5, 2.5]] in lines
     assert (tmp_path / "b.png").read_bytes().startswith(b"\x89PNG")

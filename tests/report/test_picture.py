@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,20 +13,6 @@ from PIL import Image
 
 from commands import TINY, copy_of_finished, finished, image_folder, python, refusal, tombola
 from tombola.report.picture import RIGHT, WRONG, draw
-
-
-@pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    """The figures that were drawn, to look into."""
-    figures: list[Figure] = []
-    real = Figure.savefig
-
-    def spy(figure: Figure, *arguments: Any, **options: Any) -> None:
-        figures.append(figure)
-        real(figure, *arguments, **options)
-
-    monkeypatch.setattr(Figure, "savefig", spy)
-    return figures
 
 
 def curves_of(figure: Figure) -> Axes:
