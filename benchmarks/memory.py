@@ -3,7 +3,8 @@
 The peak of what torch allocates over a step (weights, masked or cast copies, scores, gradients, momentum),
 at bfloat16, for a batch of two images, so that activations hardly count; a search's over dense training's.
 numpy's temporaries come on top: a boolean for each weight of one layer at a time, or of a quarter of a
-million. IteRand's generations take four bytes per weight, and a sparse source's edges one.
+million. IteRand's generations take one byte per weight for 255 rounds and four then; a sparse source's edges
+one.
 
     python benchmarks/memory.py
 """

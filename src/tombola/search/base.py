@@ -115,7 +115,7 @@ class Search:
     def mask(self) -> Mask:
         """The weights kept by the scores as they are now (tensors that take no part: all)."""
         self.select()
-        searched = {name: mask.cpu().numpy() for name, mask in self._masks().items()}
+        searched = {name: mask.cpu().numpy() for name, mask in self._masks()}
         return Mask({**self.source.mask, **searched})
 
     def select(self) -> None:
@@ -141,7 +141,11 @@ class Search:
 
     def pruned(self) -> dict[str, torch.Tensor]:
         """The weights not kept (boolean tensors of the parameters' shapes), dead ones included."""
-        return {name: ~mask for name, mask in self._masks().items()}
+        return dict(self.each_pruned())
+
+    def each_pruned(self) -> Iterator[tuple[str, torch.Tensor]]:
+        """The items of `pruned`, made one after another."""
+        return ((name, ~mask) for name, mask in self._masks())
 
     def ticket(self, metadata: Mapping[str, str] | None = None) -> Ticket:
         """The subnetwork found, as a seed and a mask, with the normalisation statistics.
@@ -198,8 +202,8 @@ class Search:
         self._follow_schedule()
         self.select()
 
-    def _masks(self) -> dict[str, torch.Tensor]:
-        return {name: scored.mask(self.source.slot(name).alive) for name, scored in self._scored.items()}
+    def _masks(self) -> Iterator[tuple[str, torch.Tensor]]:
+        return ((name, one.mask(self.source.slot(name).alive)) for name, one in self._scored.items())
 
     def _place_scores(self, layers: list[Layer], absolute: bool, score_init: str) -> dict[str, Scored]:
         names = [tensor.name for layer in layers for tensor in layer.tensors]

@@ -56,4 +56,5 @@ class IteRand(Search):
     def after_step(self) -> None:
         """Redraw when a period is full; the round's number is the new weights' generation."""
         if self.period is not None and self.rate > 0 and self.steps % self.period == 0:
-            self.source.redraw(self.pruned(), self.rate, generation=self.steps // self.period)
+            for name, pruned in self.each_pruned():  # one mask at a time: a boolean for every weight is much
+                self.source.redraw({name: pruned}, self.rate, generation=self.steps // self.period)

@@ -64,10 +64,10 @@ class StraightThrough(torch.autograd.Function):
             gradient = gradient * scores.sign()
         if alive is not None:
             # Bits have no gradient, which a second derivative needs.
-            again = torch.is_grad_enabled()
-            gradient = (
-                torch.where(alive, gradient, 0.0) if again else keep_only(gradient, alive, gradient.dtype)
-            )
+            if not torch.is_grad_enabled() and _is_plain(gradient, alive):
+                gradient.view(_BITS[gradient.element_size()]).mul_(alive.view(torch.int8))
+            else:
+                gradient = torch.where(alive, gradient, 0.0)
         return gradient, None, None, None, None, None
 
 

@@ -184,7 +184,7 @@ class Source:
     def generations(self) -> dict[str, Generations | None]:
         """The generation of every weight (int32, the parameter's shape); None where all are 0."""
         return {
-            name: None if slot.generations is None else slot.generations.cpu().numpy().copy()
+            name: None if slot.generations is None else slot.generations.cpu().numpy().astype(np.int32)
             for name, slot in self._slots.items()
         }
 
@@ -257,8 +257,7 @@ class Source:
         for name in names:
             slot = self._slots[name]
             if slot.generations is None:
-                parameter = self.parameter(name)
-                slot.generations = torch.zeros_like(parameter, dtype=torch.int32)
+                slot.hold(torch.zeros_like(self.parameter(name), dtype=torch.uint8))
 
     @torch.no_grad()
     def restore(self, generations: Mapping[str, Generations | torch.Tensor | None]) -> None:
@@ -269,7 +268,7 @@ class Source:
             array = arrays[tensor.name]
             slot, parameter = self._slots[tensor.name], self.parameter(tensor.name)
             parameter.copy_(torch.from_numpy(self.recipe.weights(tensor, array)))
-            slot.generations = None if array is None else torch.from_numpy(array).to(parameter.device)
+            slot.hold(None if array is None else torch.from_numpy(array).to(parameter.device))
 
     def detach(self) -> None:
         """Take the source out of the model: plain modules of their own class again, holding the
@@ -337,6 +336,7 @@ class Source:
         # By coordinates, for a parameter need not be contiguous (channels-last convolutions are not).
         where = torch.unravel_index(torch.from_numpy(indices).to(parameter.device), tensor.shape)
         parameter[where] = values
+        slot.make_room(generation)
         assert slot.generations is not None
         slot.generations[where] = generation
 

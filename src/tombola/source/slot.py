@@ -7,7 +7,8 @@ method puts its own module. All of it is parameters, buffers and submodules, so 
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import torch
 from torch import nn
@@ -31,9 +32,9 @@ class Running:
 class Slot(nn.Module):
     """Frozen weight -> weight in use: W ⊙ S_ER, or what the method in `masking` makes of it.
 
-    `alive`: S_ER as a boolean buffer, None when dense. `generations`: an int32 buffer of the
-    tensor's shape, None until the first redraw. `running`: how many forward passes are under way of layers
-    that cast this weight, as their own, to autocast's type; None where a layer does not.
+    `alive`: S_ER as a boolean buffer, None when dense. `generations`: a buffer of the tensor's shape, uint8
+    until one is above 255 and int32 then, None until the first redraw. `running`: how many forward passes are
+    under way of layers that cast this weight, as their own, to autocast's type; None where a layer does not.
     """
 
     alive: torch.Tensor | None
@@ -54,3 +55,29 @@ class Slot(nn.Module):
             return masked
         # where, not a product: a product would leave -0.0 for a pruned negative weight.
         return weight if self.alive is None else torch.where(self.alive, weight, 0.0)
+
+    def hold(self, generations: torch.Tensor | None) -> None:
+        """Take these generations, integers in [0, 2^31), or none."""
+        self.generations = None
+        if generations is not None:
+            greatest = int(generations.max()) if generations.numel() else 0
+            self.generations = generations.to(_narrowest(greatest))
+
+    def make_room(self, generation: int) -> None:
+        """Let the generations' buffer, if there is one, hold this one too."""
+        if self.generations is not None and generation > torch.iinfo(self.generations.dtype).max:
+            self.generations = self.generations.to(_narrowest(generation))
+
+    def _load_from_state_dict(
+        self, state_dict: Mapping[str, Any], prefix: str, *rest: Any, **named: Any
+    ) -> None:
+        # What is loaded is copied into the buffer as it is, and would wrap around in smaller integers.
+        given = state_dict.get(f"{prefix}generations")
+        if isinstance(given, torch.Tensor) and given.numel():
+            self.make_room(int(given.max()))
+        super()._load_from_state_dict(state_dict, prefix, *rest, **named)
+
+
+def _narrowest(greatest: int) -> torch.dtype:
+    # Not int16, which NCCL cannot send.
+    return torch.uint8 if greatest <= torch.iinfo(torch.uint8).max else torch.int32
