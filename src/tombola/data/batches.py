@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from tombola.data.augment import Augmentation, crop_and_flip
-from tombola.data.dataset import Split
+from tombola.data.loader import WHOLE, Batch, Share
 from tombola.errors import ArgumentError
 from tombola.rng import Stream, check_seed
 
-Batch = tuple[torch.Tensor, torch.Tensor]
+if TYPE_CHECKING:
+    from tombola.data.dataset import Split
 
 
 class Batches:
@@ -23,10 +25,10 @@ class Batches:
     table's rows (feature - mean) / std), in torch's channels-last layout if `channels_last`; y int64 of
     shape (B,). With `shuffle`, epoch e goes through the images in the order that (seed, e) draws, augmented
     if `augmentation` is given; without, in their own order and never augmented (validation, test). The
-    last batch may be smaller, unless `drop_last` leaves it out.
+    last batch may be smaller, unless `drop_last` leaves it out. `share` is this process's part of each.
 
     Raises ArgumentError for a batch size below 1, for `mean` or `std` that do not fit the channels,
-    for an invalid seed, and where `drop_last` would leave no batch at all.
+    for an invalid seed, and where `drop_last` would leave no batch at all or a process would get nothing.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class Batches:
         shuffle: bool = False,
         drop_last: bool = False,
         channels_last: bool = False,
+        share: Share = WHOLE,
     ) -> None:
         channels = split.images.shape[3]
         if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
@@ -52,7 +55,9 @@ class Batches:
             )
         if drop_last and 0 < len(split) < batch_size:
             raise ArgumentError(f"drop_last leaves no batch of {batch_size} out of {len(split)} images")
-        self.batch_size, self.seed = batch_size, check_seed(seed)
+        if shuffle:
+            share.check(min(batch_size, len(split)))
+        self.batch_size, self.seed, self.share = batch_size, check_seed(seed), share
         self.augmentation = augmentation if shuffle else None
         self.shuffle, self.drop_last, self.channels_last = shuffle, drop_last, channels_last
         self._images = split.images.to(device).contiguous()
@@ -63,6 +68,10 @@ class Batches:
         """Batches an epoch."""
         whole, rest = divmod(len(self._labels), self.batch_size)
         return whole + (rest > 0 and not self.drop_last)
+
+    def size(self, step: int) -> int:
+        """Examples in batch number `step`, all processes' together."""
+        return min(self.batch_size, len(self._labels) - step * self.batch_size)
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of `epoch` (0, 1, …) from number `start` on, exactly as if none were skipped.
@@ -80,7 +89,8 @@ class Batches:
             # For the whole epoch at once, so that an image's draw depends on its position alone.
             ys, xs, flips = (self._put(draws) for draws in self._draw(augmentation, epoch))
         for step in range(start, len(self)):
-            here = slice(step * self.batch_size, min((step + 1) * self.batch_size, n))
+            first = step * self.batch_size
+            here = self.share.of(first, first + self.size(step))
             if order is None:
                 images, labels = self._images[here], self._labels[here]
             else:

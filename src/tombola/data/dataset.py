@@ -12,6 +12,8 @@ import numpy.typing as npt
 import torch
 
 from tombola.data.augment import Augmentation
+from tombola.data.batches import Batches
+from tombola.data.loader import SplitLike
 from tombola.data.split import hold_out
 from tombola.errors import ArgumentError
 
@@ -81,6 +83,33 @@ class Dataset:
             digest.update(split.images.cpu().contiguous().numpy().data)
             digest.update(split.labels.cpu().contiguous().numpy().data)
         return digest.hexdigest()
+
+    def training(self, batch_size: int, *, seed: int, augment: bool, **placing: Any) -> Batches:
+        """The training split in orders drawn from the seed, without the last batch where it is not full.
+
+        `placing`: device, channels_last and share, as in `Batches`, which says what is raised.
+        """
+        return Batches(
+            self.train,
+            batch_size,
+            mean=self.mean,
+            std=self.std,
+            seed=seed,
+            augmentation=self.augmentation if augment else None,
+            shuffle=True,
+            drop_last=len(self.train) >= batch_size,
+            **placing,
+        )
+
+    def evaluation(self, split: SplitLike, batch_size: int, **placing: Any) -> Batches:
+        """A split of this data set, whole and in its own order."""
+        assert isinstance(split, Split)
+        return Batches(split, batch_size, mean=self.mean, std=self.std, **placing)
+
+    def examples(self, indices: list[int]) -> npt.NDArray[np.generic]:
+        """Some test images, or rows, as they are stored: (N, H, W, C)."""
+        images: npt.NDArray[np.generic] = self.test.images[indices].cpu().numpy()
+        return images
 
     @property
     def in_channels(self) -> int:

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from tombola.data import Batches, Dataset, Split
+from tombola.data.loader import DatasetLike, SplitLike
 from tombola.experiments.machine import Machine
 
 EVALUATION_BATCH = 500
@@ -24,15 +24,10 @@ class Score:
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, dataset: Dataset, split: Split, machine: Machine) -> Score:
+def evaluate(model: nn.Module, dataset: DatasetLike, split: SplitLike, machine: Machine) -> Score:
     """The score of `model` on a split that holds at least one example, in evaluation mode."""
-    batches = Batches(
-        split,
-        EVALUATION_BATCH,
-        mean=dataset.mean,
-        std=dataset.std,
-        device=machine.device,
-        channels_last=machine.channels_last,
+    batches = dataset.evaluation(
+        split, EVALUATION_BATCH, device=machine.device, channels_last=machine.channels_last
     )
     training = model.training
     model.eval()

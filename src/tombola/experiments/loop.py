@@ -9,7 +9,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from tombola.data import Batches, Dataset
+from tombola.data.loader import DatasetLike, Loader
 from tombola.errors import ArgumentError, RunError
 from tombola.experiments.config import RunConfig
 from tombola.experiments.display import Display
@@ -34,7 +34,7 @@ class Loop:
     """
 
     def __init__(
-        self, config: RunConfig, dataset: Dataset, learner: Learner, machine: Machine, folder: RunFolder
+        self, config: RunConfig, dataset: DatasetLike, learner: Learner, machine: Machine, folder: RunFolder
     ) -> None:
         self.config, self.dataset, self.learner = config, dataset, learner
         self.machine, self.folder = machine, folder
@@ -107,7 +107,8 @@ class Loop:
         self.learner.model.train()
         for x, y in self.batches.epoch(self.epoch, start=self.step):
             self._train_step(x, y)
-            self.step, self.seen = self.step + 1, self.seen + len(y)
+            self.seen += self.batches.size(self.step)
+            self.step += 1
             if self._looks():
                 self._check_losses(self.step)
                 self._show(display, (self.seen - first) / (time.monotonic() - began))
@@ -224,17 +225,12 @@ class Loop:
         )
 
 
-def training_batches(config: RunConfig, dataset: Dataset, machine: Machine, *, augment: bool) -> Batches:
-    """The training data in orders drawn from the seed, without the last batch where it is not full."""
-    return Batches(
-        dataset.train,
+def training_batches(config: RunConfig, dataset: DatasetLike, machine: Machine, *, augment: bool) -> Loader:
+    """The training data in orders drawn from the run's seed, on its device."""
+    return dataset.training(
         config.batch_size,
-        mean=dataset.mean,
-        std=dataset.std,
-        device=machine.device,
         seed=config.seed,
-        augmentation=dataset.augmentation if augment else None,
-        shuffle=True,
-        drop_last=len(dataset.train) >= config.batch_size,
+        augment=augment,
+        device=machine.device,
         channels_last=machine.channels_last,
     )

@@ -135,7 +135,7 @@ def _save_examples(loop: Loop, score: Score) -> None:
     buffer = io.BytesIO()
     np.savez_compressed(
         buffer,
-        images=test.images.cpu().numpy()[picked],
+        images=loop.dataset.examples(picked.tolist()),
         labels=test.labels.cpu().numpy()[picked],
         answers=score.answers.numpy()[picked],
         class_names=np.array(loop.dataset.class_names),

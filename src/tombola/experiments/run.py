@@ -12,8 +12,7 @@ from typing import Any, TypeVar
 from torch import nn
 
 from tombola import data, models
-from tombola.data import Dataset
-from tombola.data.batches import Batch
+from tombola.data.loader import Batch, DatasetLike
 from tombola.data.registry import NAMES
 from tombola.experiments.config import RunConfig
 from tombola.experiments.folder import RunFolder
@@ -70,7 +69,7 @@ def run(config: RunConfig) -> Outcome:
         return Outcome(folder.path, finish(loop))
 
 
-def make_learner(config: RunConfig, dataset: Dataset, machine: Machine) -> Learner:
+def make_learner(config: RunConfig, dataset: DatasetLike, machine: Machine) -> Learner:
     """The model of `config` for the data set, on the device, with what is trained in it."""
     model = build_model(config.model, config.width, dataset).to(machine.device)
     steps = max(1, len(dataset.train) // config.batch_size)
@@ -81,12 +80,12 @@ def make_learner(config: RunConfig, dataset: Dataset, machine: Machine) -> Learn
     return DenseLearner(model, config)
 
 
-def _examples(config: RunConfig, dataset: Dataset, machine: Machine) -> Iterator[Batch]:
+def _examples(config: RunConfig, dataset: DatasetLike, machine: Machine) -> Iterator[Batch]:
     """Batches of training data in an order drawn from the seed, not augmented."""
     return training_batches(config, dataset, machine, augment=False).epoch(0)
 
 
-def build_model(name: str, width: float, dataset: Dataset) -> nn.Module:
+def build_model(name: str, width: float, dataset: DatasetLike) -> nn.Module:
     """The architecture `name` for the images of a data set."""
     return models.build(
         name,

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from tombola import sparse
-from tombola.data.batches import Batch
+from tombola.data.loader import Batch
 from tombola.errors import ArgumentError
 from tombola.experiments.repeat import is_ticket
 from tombola.experiments.sources import fan_densities, make_source, other_seed, read_mask
