@@ -48,7 +48,8 @@ def search(run: SearchConfig, config: Path | None = None, json: Json = False) ->
 
     Args:
         run: The run.
-        config: A config.toml, or a ticket, to take all options from; those given here count more.
+        config: A config.toml, a ticket, or a name such as imagenet-resnet50 or cifar10-conv6 (the settings of
+            the IteRand paper), to take all options from; those given here count more.
         json: Print the result as JSON.
     """
     del config  # read before the other options are, see _with_defaults
@@ -60,7 +61,8 @@ def train(run: TrainConfig, config: Path | None = None, json: Json = False) -> i
 
     Args:
         run: The run.
-        config: A config.toml to take all options from; those given here count more.
+        config: A config.toml, or a name such as imagenet-resnet18 or cifar10-conv6 (the settings of the
+            IteRand paper), to take all options from; those given here count more.
         json: Print the result as JSON.
     """
     del config  # read before the other options are, see _with_defaults
@@ -73,6 +75,8 @@ def evaluate(
     data_dir: Path | None = None,
     model: str | None = None,
     width: float | None = None,
+    image_size: int | None = None,
+    workers: int | None = None,
     precision: Precision = "auto",
     device: Device = "auto",
     max_weights: int = MAX_WEIGHTS,
@@ -87,6 +91,8 @@ def evaluate(
         model: Architecture; None: the ticket's. One of your own, module:function, must be named here,
             for a ticket is never followed to code.
         width: Width of the architecture; None: the ticket's.
+        image_size: Pixels, each way, of images that are cropped as they are read; None: the ticket's.
+        workers: Processes that decode such images; None: one less than the cores.
         precision: Arithmetic of the layers; auto: the one that the ticket was found with.
         device: Where to compute; auto: a GPU if there is one.
         max_weights: Refuse a ticket of more weights, before they take any memory.
@@ -103,6 +109,8 @@ def evaluate(
         width=width,
         precision=precision,
         device=device,
+        image_size=image_size,
+        workers=workers,
     )
     print_json(result) if json else print_result(result)
     return 0

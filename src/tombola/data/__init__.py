@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from tombola.data.dataset import Split as Split
     from tombola.data.registry import load as load
     from tombola.data.split import hold_out as hold_out
+    from tombola.data.streaming.dataset import StreamedDataset as StreamedDataset
 
 __getattr__, __dir__, __all__ = attributes(
     __name__,
@@ -20,6 +21,7 @@ __getattr__, __dir__, __all__ = attributes(
         "Batches": "tombola.data.batches",
         "Dataset": "tombola.data.dataset",
         "Split": "tombola.data.dataset",
+        "StreamedDataset": "tombola.data.streaming.dataset",
         "crop_and_flip": "tombola.data.augment",
         "hold_out": "tombola.data.split",
         "load": "tombola.data.registry",

@@ -14,7 +14,7 @@ import torch
 from tombola.data.augment import Augmentation
 from tombola.data.batches import Batches
 from tombola.data.loader import SplitLike
-from tombola.data.split import hold_out
+from tombola.data.split import hold_out_validation
 from tombola.errors import ArgumentError
 
 _BLOCK = 256  # images per histogram: within the cache, six times faster than all at once
@@ -158,12 +158,7 @@ def assemble(
     Raises ArgumentError for a fraction outside [0, 1), one that leaves nothing to train on, or one above
     0 that holds nothing out.
     """
-    kept, held = hold_out(train.labels, validation, seed, f"{name}/validation")
-    if validation > 0 and not len(held):
-        raise ArgumentError(
-            f"validation {validation:g} holds none of the {len(train.labels)} training images out: "
-            "give a greater fraction, or 0"
-        )
+    kept, held = hold_out_validation(train.labels, validation, seed, name)
     rest = train.take(kept) if len(held) else train
     mean, std = moments(rest.images)
     return Dataset(

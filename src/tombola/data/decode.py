@@ -24,13 +24,17 @@ _SIZE_WORTH_THREADS = 64
 _DEEP = ("I", "F")
 
 
+class ShapeError(DataError):
+    """An image that is not square, or not of the others' size: such images cannot lie in one array."""
+
+
 def decode(cells: Sequence[bytes | None], where: str, names: Sequence[str] | None = None) -> Pixels:
     """The images in `cells` (JPEG, PNG, … whatever Pillow reads) as uint8 of shape (N, S, S, C).
 
     C is 1 when every image is 8-bit grey (Pillow's mode L), else 3 (RGB). `where` names the file that has
     them as rows; images that are files of their own have `names`, one each, instead.
-    Raises DataError, naming the image, for bytes that are no image, for a shape that is not square or
-    not that of the first, and for more than 8 bits a channel.
+    Raises DataError, naming the image, for bytes that are no image and for more than 8 bits a channel;
+    ShapeError for a shape that is not square or not that of the first.
     """
 
     def called(row: int) -> str:
@@ -40,7 +44,7 @@ def decode(cells: Sequence[bytes | None], where: str, names: Sequence[str] | Non
         return np.zeros((0, 0, 0, 1), dtype=np.uint8)
     (width, height), _ = _open(cells[0], called(0))
     if width != height:
-        raise DataError(f"{called(0)}: images must be square, got {height}×{width} (height × width)")
+        raise ShapeError(f"{called(0)}: images must be square, got {height}×{width} (height × width)")
     first_image = "row 0" if names is None else names[0]
 
     def chunk(first: int) -> Pixels:
@@ -48,7 +52,7 @@ def decode(cells: Sequence[bytes | None], where: str, names: Sequence[str] | Non
         for row, cell in enumerate(cells[first : first + _CHUNK], first):
             size, data = _open(cell, called(row))
             if size != (width, height):
-                raise DataError(
+                raise ShapeError(
                     f"{called(row)}: an image of {size[1]}×{size[0]} (height × width) where "
                     f"{first_image} has {height}×{width}; all must have one shape"
                 )
@@ -79,15 +83,20 @@ def _open(cell: bytes | None, where: str) -> tuple[tuple[int, int], bytes]:
         raise DataError(f"{where}: no image bytes (null)")
     try:
         with Image.open(io.BytesIO(cell)) as image:
-            keep = image.mode in ("L", "RGB") or image.mode.startswith(_DEEP)
-            plain: Image.Image = image if keep else image.convert("RGB")
-            size, mode, data = plain.size, plain.mode, plain.tobytes()
+            check_depth(image, where)
+            plain: Image.Image = image if image.mode in ("L", "RGB") else image.convert("RGB")
+            return plain.size, plain.tobytes()
+    except DataError:
+        raise
     except Exception as error:
         # Broken bytes raise OSError, SyntaxError, ValueError, struct.error, … by format.
-        raise DataError(f"{where}: cannot decode the image ({_line(error)})") from error
-    if mode.startswith(_DEEP):
-        raise DataError(f"{where}: an image of mode {mode}, expected at most 8 bits a channel")
-    return size, data
+        raise DataError(f"{where}: cannot decode the image ({one_line(error)})") from error
+
+
+def check_depth(image: Image.Image, where: str) -> None:
+    """Raise DataError for an image, called `where`, of more than 8 bits a channel."""
+    if image.mode.startswith(_DEEP):
+        raise DataError(f"{where}: an image of mode {image.mode}, expected at most 8 bits a channel")
 
 
 def _stack(pixels: list[bytes], size: int) -> Pixels:
@@ -98,7 +107,7 @@ def _stack(pixels: list[bytes], size: int) -> Pixels:
     return np.frombuffer(b"".join(pixels), dtype=np.uint8).reshape(len(pixels), size, size, -1)
 
 
-def _line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
     """The message of `error` on one line, without the address of the buffer that Pillow adds."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text.split(" <", maxsplit=1)[0]

@@ -27,23 +27,23 @@ def fetch(repository: str, test_split: str = "test") -> tuple[pa.Table, pa.Table
     except ImportError as error:
         raise DataError("needs a package: pip install 'tombola[vision]'") from error
     try:
-        with _quiet(), _offline_if_unreachable():
+        with quiet(), offline_if_unreachable():
             splits = datasets.load_dataset(repository)
         train, test = (splits[name].with_format("arrow")[:] for name in ("train", test_split))
     except Exception as error:
         # datasets, huggingface_hub and their HTTP client raise errors of many unrelated classes.
         offline = isinstance(error, ConnectionError)
-        raise DataError("out of reach, and not in its cache" if offline else _brief(error)) from error
+        raise DataError("out of reach, and not in its cache" if offline else brief(error)) from error
     return train, test
 
 
-def _brief(error: Exception) -> str:
+def brief(error: Exception) -> str:
     """The beginning of the message of `error`, on one line: some of theirs are a page long."""
     return shorten(str(error) or type(error).__name__, 160, placeholder=" …")
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """No warnings on stderr about retries and caches: what went wrong is said once, in our error."""
     import datasets
     import huggingface_hub
@@ -60,7 +60,7 @@ def _quiet() -> Iterator[None]:
 
 
 @contextmanager
-def _offline_if_unreachable() -> Iterator[None]:
+def offline_if_unreachable() -> Iterator[None]:
     """Let `datasets` look in its cache alone when the hub does not answer.
 
     Its own six attempts with growing pauses take 23 seconds without a network, far more behind a

@@ -30,7 +30,7 @@ Labelled = list[tuple[Path, int]]
 def is_image_folder(folder: Path) -> bool:
     """Whether `folder` holds a train folder with a folder for each class."""
     train = folder / "train"
-    return train.is_dir() and bool(_folders(train))
+    return train.is_dir() and bool(class_folders(train))
 
 
 def read_image_folder(folder: Path) -> tuple[list[Part], list[Part]]:
@@ -40,30 +40,43 @@ def read_image_folder(folder: Path) -> tuple[list[Part], list[Part]]:
     a class has no images, the test split has a class that train has not, or an image cannot be used.
     """
     train = folder / "train"
-    classes = [path.name for path in _folders(train)]
-    names = _names(folder, classes)
-    test = _test_folder(folder, classes)
-    found = _annotated(test, classes) if (test / ANNOTATIONS).is_file() else _by_class(test, classes)
+    classes = [path.name for path in class_folders(train)]
+    names = class_words(folder, classes)
+    test = find_test_folder(folder, classes)
+    found = annotated(test, classes) if (test / ANNOTATIONS).is_file() else _by_class(test, classes)
     return [_read(train, _by_class(train, classes), names)], [_read(test, found, names)]
 
 
 def _by_class(split: Path, classes: Sequence[str]) -> Labelled:
-    for path in _folders(split):
-        if path.name not in classes:
-            raise DataError(f"{path}: a class that the train folder does not have")
+    check_classes(split, classes)
     found: Labelled = []
     for label, name in enumerate(classes):
         images = _images(split / name) or _images(split / name / "images")
         if not images and split.name == "train":
-            raise DataError(f"{split / name}: no images of this class ({', '.join(sorted(SUFFIXES))})")
+            raise no_images(split / name)
         found += [(path, label) for path in images]
     return found
 
 
-def _annotated(split: Path, classes: Sequence[str]) -> Labelled:
-    """Images named in a file: name, class, and more that is of no interest here, parted by tabs.
+def check_classes(split: Path, classes: Sequence[str]) -> None:
+    """Raise DataError where the split has a class beyond those of train."""
+    known = frozenset(classes)
+    for path in class_folders(split):
+        if path.name not in known:
+            raise DataError(f"{path}: a class that the train folder does not have")
 
-    Blank lines say nothing. An image that no line names has no label, and is left out.
+
+def no_images(folder: Path) -> DataError:
+    """The error for a class, or a split, without images."""
+    what = "no images" if folder.name in ("train", *TEST) else "no images of this class"
+    return DataError(f"{folder}: {what} ({', '.join(sorted(SUFFIXES))})")
+
+
+def annotated(split: Path, classes: Sequence[str]) -> Labelled:
+    """The images that val_annotations.txt names: name, class, and more of no interest here, parted by tabs.
+
+    Blank lines say nothing. An image that no line names has no label, and is left out. Raises DataError,
+    naming the line, for one that is of another form.
     """
     labels = {name: label for label, name in enumerate(classes)}
     found: Labelled = []
@@ -88,7 +101,11 @@ def _annotated(split: Path, classes: Sequence[str]) -> Labelled:
     return found
 
 
-def _test_folder(folder: Path, classes: Sequence[str]) -> Path:
+def find_test_folder(folder: Path, classes: Sequence[str]) -> Path:
+    """The folder of the test split: one of `TEST` with some of the classes, or with annotations.
+
+    Raises DataError where there is none.
+    """
     for name in TEST:
         split = folder / name
         if (split / ANNOTATIONS).is_file() or any((split / label).is_dir() for label in classes):
@@ -101,7 +118,7 @@ def _test_folder(folder: Path, classes: Sequence[str]) -> Path:
 
 def _read(split: Path, found: Labelled, names: tuple[str, ...]) -> Part:
     if not found:
-        raise DataError(f"{split}: no images ({', '.join(sorted(SUFFIXES))})")
+        raise no_images(split)
     try:
         cells = [path.read_bytes() for path, _ in found]
     except OSError as error:
@@ -115,7 +132,8 @@ def _visible(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
 
 
-def _folders(folder: Path) -> list[Path]:
+def class_folders(folder: Path) -> list[Path]:
+    """The folders in `folder`, sorted by name, without hidden ones."""
     return [path for path in _visible(folder) if path.is_dir()]
 
 
@@ -125,7 +143,7 @@ def _images(folder: Path) -> list[Path]:
     return [path for path in _visible(folder) if path.suffix.lower() in SUFFIXES and path.is_file()]
 
 
-def _names(folder: Path, classes: Sequence[str]) -> tuple[str, ...]:
+def class_words(folder: Path, classes: Sequence[str]) -> tuple[str, ...]:
     """The classes by the first word that words.txt has for them, where there is one for each and no two
     are equal (the crane that flies, the crane that lifts); else by their folders.
     """

@@ -35,6 +35,22 @@ def hold_out(labels: npt.ArrayLike, fraction: float, seed: int, name: str) -> tu
     return np.sort(runs[~held]), np.sort(runs[held])
 
 
+def hold_out_validation(
+    labels: npt.ArrayLike, fraction: float, seed: int, name: str
+) -> tuple[Indices, Indices]:
+    """`hold_out` for the validation split of the data set `name`.
+
+    Raises ArgumentError, too, for a fraction above 0 that holds nothing out.
+    """
+    kept, held = hold_out(labels, fraction, seed, f"{name}/validation")
+    if fraction > 0 and not len(held):
+        raise ArgumentError(
+            f"validation {fraction:g} holds none of the {len(kept)} training images out: "
+            "give a greater fraction, or 0"
+        )
+    return kept, held
+
+
 def check_fraction(fraction: float) -> float:
     """Return `fraction`, or raise ArgumentError when it is not in [0, 1)."""
     if not 0 <= fraction < 1:

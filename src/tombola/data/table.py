@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tombola.data.dataset import Arrays
-from tombola.data.decode import Pixels, concatenate, decode, widen
+from tombola.data.decode import Pixels, ShapeError, concatenate, decode, widen
 from tombola.errors import DataError
 
 IMAGE_COLUMNS = ("img", "image")
@@ -48,7 +48,7 @@ def read_table(table: pa.Table, where: str) -> Part:
     """
     image = pick(table.column_names, IMAGE_COLUMNS, "image", where)
     label = pick(table.column_names, LABEL_COLUMNS, "label", where)
-    labels = _labels(table.column(label), f"{where} column {label}")
+    labels = read_labels(table.column(label), f"{where} column {label}")
     return Part(where, _images(table.column(image), image, where), labels, class_names(table.schema, label))
 
 
@@ -61,17 +61,19 @@ def _images(column: pa.ChunkedArray, name: str, where: str) -> Pixels:
     return decode(column.to_pylist(), where)
 
 
-def _labels(column: pa.ChunkedArray, where: str) -> npt.NDArray[np.int64]:
+def read_labels(column: pa.ChunkedArray, where: str) -> npt.NDArray[np.int64]:
+    """A column of labels. Raises DataError where they are no integers, null, negative or no classes."""
     if not pa.types.is_integer(column.type):
         raise DataError(f"{where}: expected integers, got {column.type}")
     if column.null_count:
         raise DataError(f"{where}: {column.null_count} labels are null")
     labels: npt.NDArray[np.int64] = column.to_numpy().astype(np.int64)
-    _check(labels, _MOST_CLASSES, where)
+    check_labels(labels, _MOST_CLASSES, where)
     return labels
 
 
-def _check(labels: npt.NDArray[np.int64], classes: int, where: str) -> None:
+def check_labels(labels: npt.NDArray[np.int64], classes: int, where: str) -> None:
+    """Raise DataError, naming the row, for a label outside 0 … classes - 1."""
     bad = np.flatnonzero((labels < 0) | (labels >= classes))
     if len(bad):
         raise DataError(
@@ -109,7 +111,7 @@ def join(
         most = max(int(part.labels.max()) for part in train if len(part.labels))
         names = tuple(str(label) for label in range(most + 1))
     for part in parts:
-        _check(part.labels, len(names), part.where)
+        check_labels(part.labels, len(names), part.where)
     channels = max(part.images.shape[3] for part in parts)
     return _merge(train, channels), _merge(test, channels), names
 
@@ -119,7 +121,7 @@ def _same_shape(parts: Sequence[Part]) -> None:
     for part in parts[1:]:
         sizes = [p.images.shape[1] for p in (part, first)]
         if sizes[0] != sizes[1]:
-            raise DataError(
+            raise ShapeError(
                 f"{part.where} row 0: an image of {sizes[0]}×{sizes[0]} where {first.where} row 0 has "
                 f"{sizes[1]}×{sizes[1]}; all must have one shape"
             )

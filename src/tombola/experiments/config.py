@@ -15,8 +15,8 @@ from typing import Any, ClassVar, Literal, Self, Union, get_args, get_origin, ge
 
 from tombola.errors import ArgumentError, RunError, unknown
 
-# What says where a run reads and writes, but not what it computes.
-_PLACES = ("data_dir", "out", "resume")
+# What says where, or by how many processes, a run reads and writes, but not what it computes.
+_PLACES = ("data_dir", "workers", "out", "resume")
 NONE = "none"  # TOML has no word for None
 _WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", Path: "a path"}
 
@@ -30,10 +30,15 @@ class RunConfig:
 
     command: ClassVar[str] = "run"
     data: str = "digits"
-    """Data set: digits, cifar10, cifar100, tiny-imagenet, a table (iris, wine, breast-cancer; take --model
-    mlp), or the path of a folder of parquet files or of images."""
+    """Data set: digits, cifar10, cifar100, tiny-imagenet, imagenet, a table (iris, wine, breast-cancer; take
+    --model mlp), or the path of a folder of parquet files or of images."""
     data_dir: Path | None = None
     """Folder with train.parquet, or its parent; None: $TOMBOLA_DATA, then the Hugging Face hub."""
+    image_size: int = 224
+    """Pixels, each way, of what a model gets of images that are read as they are needed: imagenet, and folders
+    of many images, or of several sizes."""
+    workers: int | None = None
+    """Processes that decode such images; None: one less than the cores."""
     model: str = "conv2"
     """Architecture: mlp, lenet-300-100, conv2 … conv8, vgg16, vgg19, resnet18 … resnet101, or
     package.module:function, called with width=, in_channels=, classes=."""
@@ -82,6 +87,9 @@ class RunConfig:
         at_least("weight_decay", self.weight_decay, 0)
         if self.threads is not None:
             at_least("threads", self.threads, 1)
+        at_least("image_size", self.image_size, 1)
+        if self.workers is not None:
+            at_least("workers", self.workers, 0)
         if not 0 < self.lr < float("inf"):
             raise ArgumentError(f"lr must be a finite number greater than 0, got {self.lr!r}")
         if self.warmup > self.epochs:

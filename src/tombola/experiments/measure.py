@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from tombola import data as datasets
-from tombola.architecture import model_of, numbers, plain_model, width_of
-from tombola.data import Dataset
+from tombola.architecture import model_of, numbers, plain_model, whole_number, width_of
+from tombola.data import Dataset, StreamedDataset
 from tombola.data.registry import NAMES
 from tombola.errors import ArgumentError
 from tombola.experiments.config import Device, Precision, RunConfig
 from tombola.experiments.evaluation import evaluate
 from tombola.experiments.machine import Machine, resolve
 from tombola.ticket import Ticket
+
+Found = TypeVar("Found", Dataset, StreamedDataset)
 
 
 def measure(
@@ -27,12 +29,14 @@ def measure(
     width: float | None,
     precision: Precision,
     device: Device,
+    image_size: int | None = None,
+    workers: int | None = None,
 ) -> dict[str, Any]:
     """Accuracy and loss of the ticket's network on a test split.
 
     What is not given is taken from the ticket's metadata, and so are the normalisation constants of
-    the data it was found on (where it does not say: those of this data set) and the precision it
-    was found with. Raises ArgumentError where the metadata names no data set or model, or code of its
+    the data it was found on (where it does not say: those of this data set), the size of images that are
+    cropped as they are read, and the precision it was found with. Raises ArgumentError where the metadata names no data set or model, or code of its
     own to import; TicketError where the architecture or the metadata do not fit.
     """
     said = ticket.metadata
@@ -41,7 +45,13 @@ def measure(
     if precision == "auto":
         precision = _precision_of(said)
     machine = Machine.prepare(resolve(RunConfig(data=name, precision=precision, device=device)))
-    dataset = datasets.load(name, data_dir=data_dir, validation=0.0)
+    dataset = datasets.load(
+        name,
+        data_dir=data_dir,
+        validation=0.0,
+        image_size=image_size or whole_number(said, "image_size") or RunConfig().image_size,
+        workers=workers,
+    )
     width = width if width is not None else width_of(said)
     plain = plain_model(
         ticket,
@@ -84,6 +94,6 @@ def _precision_of(said: dict[str, str]) -> Precision:
     return found if found in get_args(Precision) else "auto"
 
 
-def _normalised(dataset: Dataset, said: dict[str, str]) -> Dataset:
+def _normalised(dataset: Found, said: dict[str, str]) -> Found:
     mean = numbers(said, "mean", dataset.in_channels, dataset.mean)
     return replace(dataset, mean=mean, std=numbers(said, "std", dataset.in_channels, dataset.std))

@@ -1,4 +1,4 @@
-"""Where the options of a run are taken from to run it again: a config.toml, or a ticket's metadata."""
+"""Where the options of a run are taken from: a config.toml, a ticket's metadata, or settings with a name."""
 
 from __future__ import annotations
 
@@ -14,15 +14,21 @@ from tombola.experiments.search_config import SearchConfig
 
 # After the 8 bytes with its length every ticket's header begins so (docs/format.md).
 _BEGINNING = b'{"__metadata__":'
+PRESETS = Path(__file__).parent / "presets"
+"""One folder a command, one file a name: the settings of published experiments."""
 Config = TypeVar("Config", bound=RunConfig)
 
 
 def read_config(kind: type[Config], path: Path) -> Config:
-    """The configuration in `path`: a config.toml, or a ticket that a search has written.
+    """The configuration in `path`: a config.toml, a ticket that a search has written, or, where no file is
+    called so, the name of one of `PRESETS`.
 
-    Raises what `from_toml` and `Ticket.load` raise; ArgumentError for a ticket that names no settings,
-    that names other options than these, or whose model is code to import or data a folder.
+    Raises what `from_toml` and `Ticket.load` raise; ArgumentError for an unknown name, for a ticket that
+    names no settings, that names other options than these, or whose model is code to import or data a
+    folder.
     """
+    if path.name == str(path) and not path.suffix and not path.exists():
+        return kind.from_toml(_preset(kind, path.name))
     if not is_ticket(path):
         return kind.from_toml(path)
     try:
@@ -46,6 +52,13 @@ def read_config(kind: type[Config], path: Path) -> Config:
             "options one by one, and the mask as --source-mask"
         )
     return kind.from_values({"command": "search", **values}, path)
+
+
+def _preset(kind: type[RunConfig], name: str) -> Path:
+    files = {path.stem: path for path in sorted((PRESETS / kind.command).glob("*.toml"))}
+    if name not in files:
+        raise unknown("configuration", name, files)
+    return files[name]
 
 
 def is_ticket(path: Path) -> bool:

@@ -54,7 +54,14 @@ def run(config: RunConfig) -> Outcome:
         folder.check_free()  # before the data are read, not after
     config = resolve(config)
     machine = Machine.prepare(config)
-    dataset = data.load(config.data, data_dir=config.data_dir, seed=config.seed, validation=config.validation)
+    dataset = data.load(
+        config.data,
+        data_dir=config.data_dir,
+        seed=config.seed,
+        validation=config.validation,
+        image_size=config.image_size,
+        workers=config.workers,
+    )
     seed_framework(Stream(config.seed, "framework", "run"))
     learner = make_learner(config, dataset, machine)
     folder = folder or RunFolder.free(_name(config))
