@@ -81,12 +81,13 @@ def reduction(box: Box, size: int) -> int:
     return factor
 
 
-def scaled(box: Box, before: tuple[int, int], after: tuple[int, int]) -> Box:
-    """`box` of an image of size `before` (width, height) in the same image of size `after`."""
-    across, down = after[0] / before[0], after[1] / before[1]
-    left, top, right, bottom = box.corners
-    x, y = min(round(left * across), after[0] - 1), min(round(top * down), after[1] - 1)
-    return Box(x, y, max(1, round(right * across) - x), max(1, round(bottom * down) - y))
+def reduced(box: Box, factor: int, size: tuple[int, int]) -> Box:
+    """`box` of an image in the same image reduced by `factor` to `size` (width, height), of which each pixel
+    stands for `factor` × `factor` of it, to the nearest pixel.
+    """
+    left, top, right, bottom = (round(side / factor) for side in box.corners)
+    x, y = min(left, size[0] - 1), min(top, size[1] - 1)
+    return Box(x, y, max(1, min(right, size[0]) - x), max(1, min(bottom, size[1]) - y))
 
 
 def _central(width: int, height: int, w: int, h: int) -> Box:

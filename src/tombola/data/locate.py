@@ -109,7 +109,7 @@ def _read(
         if known is not None:
             raise
         size = f"{options.image_size}×{options.image_size}"
-        warnings.warn(f"{error}; so images are cropped to {size} as they are needed", stacklevel=2)
+        warnings.warn(f"{error}; so they are read as they are needed, and cropped to {size}", stacklevel=2)
         return _opened(folder, files, known).dataset(name, options)
 
 

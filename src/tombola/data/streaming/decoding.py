@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from tombola.data.crops import central_box, mirrored, random_box, reduction, scaled
+from tombola.data.crops import central_box, mirrored, random_box, reduced, reduction
 from tombola.data.decode import check_depth, one_line
 from tombola.data.streaming.images import Cell
 from tombola.errors import DataError
@@ -58,7 +58,9 @@ def decode_cell(cell: Cell, size: int, words: Words | None) -> torch.Tensor:
             if (factor := reduction(box, size)) > 1:
                 # JPEG files are decoded at a fraction of their size, at a fraction of the cost.
                 image.draft(None, (whole[0] // factor, whole[1] // factor))
-            part = image.crop(scaled(box, whole, image.size).corners)
+                factor = factor if image.size != whole else 1  # other formats are not
+                box = reduced(box, factor, image.size)
+            part = image.crop(box.corners)
     except DataError:
         raise
     except Exception as error:

@@ -61,7 +61,7 @@ class ParquetImages:
             for position, (row, group) in enumerate(zip(rows.tolist(), groups, strict=True)):
                 if group not in begun:
                     begun.add(group)
-                    while coming and len(held) < len(begun & held.keys()) + 1 + _AHEAD:
+                    while coming and (group not in held or len(held) < len(begun & held.keys()) + _AHEAD):
                         following = coming.popleft()
                         held[following] = pool.submit(self._read, following)
                 yield self._cell(row, group, held[group].result())
