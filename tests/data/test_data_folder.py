@@ -13,7 +13,7 @@ import torch
 from data_helpers import encode, images_table, noise, small_folder, table, write
 from PIL import Image
 
-from tombola.data import Augmentation, Dataset, Split, load
+from tombola.data import Augmentation, Dataset, Split, StreamedDataset, load
 from tombola.errors import ArgumentError, DataError
 
 
@@ -188,6 +188,19 @@ GOOD = [encode(image) for image in noise(4)]
 LABELS = [0, 1, 0, 1]
 
 
+SHAPES = [
+    (
+        table([*GOOD[:3], encode(noise(1, size=5)[0])], LABELS),
+        r"row 3: an image of 5×5 \(height × width\) where row 0 has 4×4",
+    ),
+    (
+        table([*GOOD[:3], encode(noise(1)[0][:3])], LABELS),
+        r"row 3: an image of 3×4 \(height × width\) where row 0 has 4×4",
+    ),
+    (table([encode(image[:3]) for image in noise(4)], LABELS), "row 0: images must be square, got 3×4"),
+]
+
+
 @pytest.mark.parametrize(
     ("train", "message"),
     [
@@ -214,15 +227,6 @@ LABELS = [0, 1, 0, 1]
         (table([GOOD[0], GOOD[1][:-30], *GOOD[2:]], LABELS), "row 1: cannot decode the image"),
         (table([broken_jpeg()], [0]), "row 0: cannot decode the image"),
         (
-            table([*GOOD[:3], encode(noise(1, size=5)[0])], LABELS),
-            r"row 3: an image of 5×5 \(height × width\) where row 0 has 4×4",
-        ),
-        (
-            table([*GOOD[:3], encode(noise(1)[0][:3])], LABELS),
-            r"row 3: an image of 3×4 \(height × width\) where row 0 has 4×4",
-        ),
-        (table([encode(image[:3]) for image in noise(4)], LABELS), "row 0: images must be square, got 3×4"),
-        (
             table([encode(noise(1, channels=1)[0], mode="I;16")], [0]),
             "row 0: an image of mode I;16, expected at most 8 bits",
         ),
@@ -240,10 +244,6 @@ def test_rejections(tmp_path: Path, train: pa.Table, message: str) -> None:
 @pytest.mark.parametrize(
     ("test", "message"),
     [
-        (
-            images_table(noise(2, size=5)),
-            r"test\.parquet row 0: an image of 5×5 where .*train\.parquet row 0 has 4×4",
-        ),
         (table(GOOD, [0, 1, 2, 1]), r"test\.parquet row 2: label 2, expected 0 … 1 for 2 classes"),
         (table(GOOD, LABELS, names=["b", "a"]), r"test\.parquet: other class names, or another order"),
         (table([], pa.array([], pa.int64())), "the test split has no rows"),
@@ -254,6 +254,27 @@ def test_a_test_split_that_does_not_fit(tmp_path: Path, test: pa.Table, message:
     write(tmp_path, train=table(GOOD, LABELS, names=["a", "b"] if named else None), test=test)
     with pytest.raises(DataError, match=message):
         load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "message"),
+    [
+        *((train, table(GOOD, LABELS), message) for train, message in SHAPES),
+        (
+            table(GOOD, LABELS),
+            images_table(noise(2, size=5)),
+            r"test\.parquet row 0: an image of 5×5 where .*train\.parquet row 0 has 4×4",
+        ),
+    ],
+)
+def test_images_of_other_shapes_are_streamed_but_not_those_of_a_known_set(
+    tmp_path: Path, train: pa.Table, test: pa.Table, message: str
+) -> None:
+    write(tmp_path, train=train, test=test)
+    with pytest.raises(DataError, match=message):
+        load("cifar10", data_dir=tmp_path)
+    with pytest.warns(UserWarning, match=message):
+        assert isinstance(load(tmp_path, validation=0.0), StreamedDataset)
 
 
 def test_a_folder_needs_no_data_dir(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tombola.data import Dataset, load
+from tombola.data import Dataset, StreamedDataset, load
 from tombola.errors import DataError
 
 CLASSES = ("n01", "n02", "n03")
@@ -119,14 +119,6 @@ LIST = Path("val", "val_annotations.txt")
             "train/n01/images/n01_0.png: cannot decode the image",
         ),
         (
-            lambda f: oblong(f / "train" / "n01" / "images" / "n01_0.png"),
-            "n01_0.png: images must be square, got 8×4",
-        ),
-        (
-            lambda f: oblong(f / "train" / "n02" / "images" / "n02_3.png"),
-            r"n02_3.png: an image of 8×4 \(height × width\) where .*/n01/images/n01_0.png has 8×8; all must",
-        ),
-        (
             lambda f: (f / LIST).write_bytes(b"val_0.png\tn02\nh\xf6he.png\tn01\n"),
             r"val_annotations.txt line 2: expected UTF-8, got b'h\\xf6he",
         ),
@@ -154,6 +146,28 @@ def test_what_is_wrong_is_named(tmp_path: Path, harm: object, message: str | Non
         return
     with pytest.raises(DataError, match=message):
         load(folder, validation=0.0)
+
+
+@pytest.mark.parametrize(
+    ("odd", "message"),
+    [
+        ("n01/images/n01_0.png", "n01_0.png: images must be square, got 8×4"),
+        (
+            "n02/images/n02_3.png",
+            r"n02_3.png: an image of 8×4 \(height × width\) where .*/n01/images/n01_0.png has 8×8; all must",
+        ),
+    ],
+)
+def test_images_of_other_shapes_are_streamed_but_not_those_of_a_known_set(
+    tmp_path: Path, odd: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tiny_imagenet(tmp_path)
+    oblong(folder / "train" / odd)
+    with pytest.warns(UserWarning, match=message):
+        assert isinstance(load(folder, validation=0.0), StreamedDataset)
+    monkeypatch.setattr("tombola.data.locate.KNOWN", {"tiny-imagenet": small_tiny()})
+    with pytest.raises(DataError, match=message):
+        load("tiny-imagenet", data_dir=folder)
 
 
 @pytest.mark.parametrize(

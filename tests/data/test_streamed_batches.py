@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from streaming_helpers import image_folders, parquet_files, same, streamed
+from streaming_helpers import parquet_files, same, streamed
 
+from photos import image_folders
 from tombola.data import StreamedDataset
 from tombola.data.loader import DatasetLike, Share
 from tombola.data.streaming import decoding

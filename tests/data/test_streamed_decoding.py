@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from streaming_helpers import encoded, photo
 
+from photos import encoded, photo
 from tombola.data.crops import WORDS, mirrored, random_box
 from tombola.data.streaming.decoding import Task, decode_cell, decode_task
 from tombola.data.streaming.images import Cell

@@ -9,17 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
-from streaming_helpers import (
-    CLASSES,
-    encoded,
-    image_folders,
-    parquet_files,
-    photo,
-    sized,
-    streamed,
-    write_shard,
-)
+from streaming_helpers import parquet_files, streamed, write_shard
 
+from photos import CLASSES, encoded, image_folders, photo, sized
 from tombola.data import Dataset, StreamedDataset, load
 from tombola.data.locate import Known
 from tombola.errors import ArgumentError, DataError

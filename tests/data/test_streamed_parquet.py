@@ -12,8 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from data_helpers import table
-from streaming_helpers import parquet_files, same, sized, streamed, write_shard
+from streaming_helpers import parquet_files, same, streamed, write_shard
 
+from photos import sized
 from tombola.data import load
 from tombola.data.locate import Known
 from tombola.data.streaming import hub, parquet, shards
@@ -57,9 +58,7 @@ def test_cells_are_those_of_the_rows(
 
 def test_row_groups_are_read_only_a_few_ahead(images: ParquetImages, monkeypatch: pytest.MonkeyPatch) -> None:
     read = groups_read(monkeypatch)
-    cells = images.cells(np.arange(40))
-    next(cells)
-    cells.close()
+    next(images.cells(np.arange(40)))
     assert len(read) <= 1 + parquet._AHEAD
 
 

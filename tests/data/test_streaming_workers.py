@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from streaming_helpers import encoded, image_folders, photo, streamed
+from streaming_helpers import streamed
 
-from tombola.data.streaming import workers
+from photos import encoded, image_folders, photo
 from tombola.data.streaming.decoding import Task
 from tombola.data.streaming.images import Cell
 from tombola.data.streaming.workers import check_workers, decoded
@@ -63,9 +63,20 @@ def test_signals_are_not_the_workers_to_take(number: signal.Signals) -> None:
     """Ctrl-C goes to all processes of a terminal; batches go on until the main process has had enough."""
     results = decoded(tasks(60), 2)
     next(results)
-    for child in children(os.getpid()):
-        os.kill(child, number)
+    begun = children(os.getpid())
+    subprocess.run(["kill", f"-{int(number)}", *map(str, begun)], check=True)
     assert sum(1 for _ in results) == 59
+
+
+@linux
+def test_the_main_process_can_end_its_workers() -> None:
+    """As it does when Python ends before their iterator."""
+    results = decoded(tasks(60), 2)
+    next(results)
+    begun = children(os.getpid())
+    for child in begun:
+        os.kill(child, signal.SIGTERM)
+    wait_for_the_end_of(begun)
 
 
 @linux
@@ -110,6 +121,10 @@ def test_workers_die_with_their_parent(tmp_path: Path) -> None:
     finally:
         process.kill()
         process.communicate()
+    wait_for_the_end_of(begun)
+
+
+def wait_for_the_end_of(begun: list[int]) -> None:
     until = time.monotonic() + 60
     while any(alive(child) for child in begun) and time.monotonic() < until:
         time.sleep(0.05)
@@ -142,7 +157,7 @@ def alive(pid: int) -> bool:
 def test_workers_by_default(
     cores: int, beside: str | None, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workers.os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)
     monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
     if beside is not None:
         monkeypatch.setenv("LOCAL_WORLD_SIZE", beside)

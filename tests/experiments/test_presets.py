@@ -80,7 +80,7 @@ def test_a_file_of_that_name_comes_first(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_options_given_count_more(tmp_path: Path) -> None:
-    options = ["--config", "cifar10-conv6", *TINY, "--data", "digits", "--out", tmp_path / "run"]
-    assert tombola("search", *options).status == 0
+    options = ["--config", "cifar10-conv6", *TINY, "--data", "digits"]
+    assert tombola("search", *options, "--out", tmp_path / "run").status == 0
     recorded = tomllib.loads((tmp_path / "run" / "config.toml").read_text())
     assert (recorded["period"], recorded["epochs"], recorded["score_init"]) == (300, 2, "kaiming_uniform")

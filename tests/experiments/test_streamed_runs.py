@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 from resume_helpers import assert_same, stopped_at
 
 from commands import refusal, result_of, ticket_of, tombola
+from photos import image_folders
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
-
-from streaming_helpers import image_folders  # noqa: E402 (a neighbour of other tests)
-
-RUN = """--image-size 16 --model conv2 --width 0.1 --epochs 2 --batch-size 8 --lr 0.1 --period 3 --rate 0.5
---validation 0.25 --threads 1 --precision float32""".split()
+_RUN = """--image-size 16 --model conv2 --width 0.1 --epochs 2 --batch-size 8 --lr 0.1 --period 3 --rate 0.5
+--validation 0.25 --threads 1 --precision float32"""
+RUN = _RUN.split()
 STEPS = 3
 
 

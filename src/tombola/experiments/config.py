@@ -35,8 +35,8 @@ class RunConfig:
     data_dir: Path | None = None
     """Folder with train.parquet, or its parent; None: $TOMBOLA_DATA, then the Hugging Face hub."""
     image_size: int = 224
-    """Pixels, each way, of what a model gets of images that are read as they are needed: imagenet, and folders
-    of many images, or of several sizes."""
+    """Pixels, each way, of what a model gets of images that are read as they are needed: imagenet, and
+    folders of many images, or of several sizes."""
     workers: int | None = None
     """Processes that decode such images; None: one less than the cores."""
     model: str = "conv2"

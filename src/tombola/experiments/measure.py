@@ -36,8 +36,9 @@ def measure(
 
     What is not given is taken from the ticket's metadata, and so are the normalisation constants of
     the data it was found on (where it does not say: those of this data set), the size of images that are
-    cropped as they are read, and the precision it was found with. Raises ArgumentError where the metadata names no data set or model, or code of its
-    own to import; TicketError where the architecture or the metadata do not fit.
+    cropped as they are read, and the precision it was found with. Raises ArgumentError where the metadata
+    names no data set or model, or code of its own to import; TicketError where the architecture or the
+    metadata do not fit.
     """
     said = ticket.metadata
     name = data if data is not None else _data_of(said)

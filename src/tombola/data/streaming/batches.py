@@ -125,8 +125,8 @@ class StreamedBatches:
             )
 
     def _room(self) -> torch.Tensor:
-        """Where a batch is put together, out of the memory shared with the workers: the same for all batches of
-        an epoch, for to get 20 MB anew takes longer than to fill them.
+        """Where a batch is put together, out of the memory shared with the workers: one place for all batches
+        of an epoch, for to get 20 MB anew takes longer than to fill them.
         """
         shape = (self.batch_size, self.image_size, self.image_size, 3)
         return torch.empty(shape, dtype=torch.uint8, pin_memory=self.device.type == "cuda")

@@ -54,22 +54,42 @@ def decoded(tasks: Iterable[Task], workers: int) -> Iterator[torch.Tensor]:
         multiprocessing_context=_START,
         generator=torch.Generator(),  # or it would draw a seed from torch's own: dropout would change
     )
-    results = iter(loader)
+    results = _begin(loader)
     while True:
         try:
             result = next(results, None)
+        except DataError as error:
+            result = str(error)
         except RuntimeError as error:
             if not str(error).startswith("DataLoader worker"):
                 raise
-            raise DataError(
+            result = (
                 f"a process that decodes images has died ({str(error).splitlines()[0]}): was there too "
                 "little memory, or shared memory in /dev/shm? Fewer workers need less of both"
-            ) from None
+            )
         if result is None:
             return
         if isinstance(result, str):
+            # Workers end with their iterator: now, and not whenever the error's traceback is collected.
+            del results, loader
             raise DataError(result)
         yield result
+
+
+def _begin(loader: DataLoader[Any]) -> Iterator[Any]:
+    """Start the workers.
+
+    torch has the death of one raised wherever the main process happens to be, be it in the middle of a
+    checkpoint. Without its handler it is found, within seconds, when the next images are asked for.
+    """
+    if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
+        return iter(loader)
+    before = signal.getsignal(signal.SIGCHLD)
+    try:
+        return iter(loader)
+    finally:
+        if before is not None:  # set by other means than Python's, which cannot set it again
+            signal.signal(signal.SIGCHLD, before)
 
 
 class _Decoder(Dataset[Any]):
@@ -90,8 +110,17 @@ def _start(worker: int) -> None:
     """Begin a worker: signals are the main process's to take, and its death is the worker's, at once."""
     del worker
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the main process ends its workers when it stops
+    if hasattr(signal, "sigwaitinfo"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_end_when_told, args=(os.getppid(),), daemon=True).start()
     threading.Thread(target=_die_with_parent, daemon=True).start()
+
+
+def _end_when_told(parent: int) -> None:
+    """Take SIGTERM from the main process alone. A scheduler sends it to all, and a checkpoint comes first."""
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
+        pass
+    os._exit(0)
 
 
 def _die_with_parent() -> None:
