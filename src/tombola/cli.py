@@ -30,7 +30,7 @@ from tombola.cli_output import (
     print_result,
     print_ticket,
 )
-from tombola.cli_status import FAILED, FAULT, UNEXPECTED, explain, torch_needed
+from tombola.cli_status import FAILED, FAULT, UNEXPECTED, explain, rank, torch_needed
 from tombola.errors import ArgumentError, TicketError
 from tombola.experiments.config import Device, Precision, RunConfig
 from tombola.experiments.repeat import read_config
@@ -222,7 +222,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with warnings.catch_warnings():
             # One line, as everything else that the command says, and no lines of code.
-            warnings.showwarning = lambda message, *_: _complain(f"warning: {message}")
+            warnings.showwarning = lambda message, *_: None if rank() else _complain(f"warning: {message}")
             status = _dispatch(list(sys.argv[1:] if arguments is None else arguments))
         sys.stdout.flush()  # a full disk shows here, not when the interpreter ends
         return status
@@ -274,9 +274,12 @@ def _run(config: RunConfig, json: bool) -> int:
     with torch_needed("searching and training"):
         from tombola.experiments.run import run
     outcome = run(config)
+    if not outcome.first:
+        return 0
     print_json(outcome.result) if json else print_result({**outcome.result, "folder": str(outcome.folder)})
     return 0
 
 
 def _complain(error: object) -> None:
-    print(f"tombola: {one_line(str(error))}", file=sys.stderr)  # noqa: T201
+    where = f"rank {number}: " if (number := rank()) else ""
+    print(f"tombola: {where}{one_line(str(error))}", file=sys.stderr)  # noqa: T201

@@ -32,6 +32,12 @@ def explain(error: BaseException) -> tuple[int, str]:
     return UNEXPECTED, f"{type(error).__name__}: {first} (TOMBOLA_TRACEBACK=1 shows where)"
 
 
+def rank() -> int:
+    """The number of this process among those that torchrun started: 0 is the one that reports."""
+    number = os.environ.get("RANK", "0") if "WORLD_SIZE" in os.environ else "0"
+    return int(number) if number.isdecimal() else 0
+
+
 @contextmanager
 def torch_needed(what: str) -> Iterator[None]:
     """Import torch and what needs it in here: a missing package becomes a word on what to install."""
