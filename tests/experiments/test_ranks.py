@@ -222,7 +222,10 @@ def lost_said(ranks_of: str) -> str:
 
 
 def test_a_lost_process_is_one_line(pair: Pair) -> None:
-    assert pair(lost_said, "")[0] == "another process of the run has ended; its own message says why"
+    assert (
+        pair(lost_said, "")[0]
+        == "another process of the run has ended, or cannot be reached; see its own message"
+    )
 
 
 def test_variables_that_are_no_numbers_are_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -135,17 +135,22 @@ def joined() -> Iterator[Ranks]:
                 f"process {local} of this machine needs a GPU of its own, but there are {gpus}"
             )
         torch.cuda.set_device(local)
-    # gloo always: what is not on a GPU goes by it.
-    dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
     try:
+        # gloo always: what is not on a GPU goes by it.
+        dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
         yield Ranks(rank, count)
     except RuntimeError as error:
         # gloo and NCCL have no class of errors that all of theirs are of.
-        if isinstance(error, dist.DistError) or any(word in str(error) for word in ("gloo", "NCCL", "peer")):
-            raise RunError("another process of the run has ended; its own message says why") from error
+        if isinstance(error, dist.DistError) or any(
+            word in str(error) for word in ("gloo", "Gloo", "NCCL", "peer")
+        ):
+            raise RunError(
+                "another process of the run has ended, or cannot be reached; see its own message"
+            ) from error
         raise
     finally:
-        dist.destroy_process_group()
+        if dist.is_initialized():
+            dist.destroy_process_group()
 
 
 def _number(name: str) -> int:
