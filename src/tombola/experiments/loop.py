@@ -126,12 +126,11 @@ class Loop:
             if self._looks():
                 self._check_losses(self.step)
                 self._show(display, (self.seen - first) / (time.monotonic() - began))
-            if self.step < len(self.batches) and (self.ranks.alone or self._looks()):
-                self._stop_if_asked(interrupt)
+            if self.ranks.alone or self._looks():
+                self._stop_if_asked(interrupt, more=self.step < len(self.batches))
         self._check_losses(self.step)
         self._end_epoch(display, (self.seen - first) / (time.monotonic() - began))
-        if self.epoch < len(self.plan):
-            self._stop_if_asked(interrupt)
+        self._stop_if_asked(interrupt, more=self.epoch < len(self.plan))
 
     def _train_step(self, x: torch.Tensor, y: torch.Tensor) -> None:
         self._set_rate()
@@ -236,10 +235,10 @@ class Loop:
         if self.ranks.first:
             self.folder.save_checkpoint(state)
 
-    def _stop_if_asked(self, interrupt: Interrupt) -> None:
+    def _stop_if_asked(self, interrupt: Interrupt, *, more: bool) -> None:
         # A signal comes to one process sooner than to another, but all have to stop at the same step.
         status = self.ranks.greatest(interrupt.status or 0)
-        if status == 0:
+        if status == 0 or not more:
             return
         self._check_losses(self.step)
         self._check_trained()
