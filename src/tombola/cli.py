@@ -31,6 +31,7 @@ from tombola.cli_output import (
     print_ticket,
 )
 from tombola.cli_status import FAILED, FAULT, UNEXPECTED, explain, rank, torch_needed
+from tombola.cli_sweep import sweep
 from tombola.errors import ArgumentError, TicketError
 from tombola.experiments.config import Device, Precision, RunConfig
 from tombola.experiments.repeat import read_config
@@ -209,6 +210,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "export": export,
     "construct": construct,
     "bounds": bounds,
+    "sweep": sweep,
     "report": report,
 }
 

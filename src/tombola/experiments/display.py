@@ -71,10 +71,11 @@ class Display:
         else:
             rate = f"{row['examples_per_second']:,.0f} examples/s"
             # Not through rich, which would wrap it at 80 columns.
-            print(f"{line}  {rate}  {_clock(left)} left", file=self._console.file, flush=True)
+            print(f"{line}  {rate}  {clock(left)} left", file=self._console.file, flush=True)
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """3661.2 -> "1:01:01"."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}"

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
-from tombola.errors import RunError
+from tombola.errors import FolderInUseError, RunError
 from tombola.experiments.config import RunConfig
 from tombola.files import write_atomically
 
@@ -55,14 +55,14 @@ class RunFolder:
     def locked(self) -> Iterator[None]:
         """Hold the folder (made if missing) for this process; the lock dies with it.
 
-        Raises RunError when another process holds it, or a file is in its place.
+        Raises FolderInUseError when another process holds it, RunError when a file is in its place.
         """
         self._make()
         lock = FileLock(self.path / ".lock")
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            raise RunError(f"{self.path} is in use by another running process") from None
+            raise FolderInUseError(f"{self.path} is in use by another running process") from None
         try:
             yield
         finally:

@@ -43,18 +43,20 @@ class Outcome:
     first: bool = True
 
 
-def run(config: RunConfig) -> Outcome:
+def run(config: RunConfig, interrupt: Interrupt | None = None) -> Outcome:
     """Run a search (SearchConfig) or ordinary training to its end, or go on with one.
+
+    `interrupt` says that a signal has come, where the caller watches for signals already.
 
     Raises TombolaError for anything wrong with the configuration, the data or the folder, before
     anything is written; `Interrupted` on a signal.
     """
     config.check()
     with joined() as ranks:
-        return _run(_located(config), ranks)
+        return _run(located(config), ranks, interrupt or Interrupt())
 
 
-def _run(config: Config, ranks: Ranks) -> Outcome:
+def _run(config: Config, ranks: Ranks, interrupt: Interrupt) -> Outcome:
     config, outcome = ranks.from_first(lambda: _taken_up(config))
     if outcome is not None:
         return replace(outcome, first=ranks.first)
@@ -66,7 +68,6 @@ def _run(config: Config, ranks: Ranks) -> Outcome:
     if not ranks.first:  # or dropout, say, would drop the same in every part of a batch
         seed_framework(Stream(config.seed, "framework", "run", ranks.share.rank))
     folder = RunFolder(ranks.from_first(lambda: config.out or RunFolder.free(_name(config)).path))
-    interrupt = Interrupt()
     with folder.locked() if ranks.first else nullcontext(), interrupt.watched():
         loop = Loop(config, dataset, learner, machine, folder, ranks)
         if checkpoint := ranks.from_first(lambda: _begun(config, folder)):
@@ -124,7 +125,7 @@ def build_model(name: str, width: float, dataset: DatasetLike) -> nn.Module:
     )
 
 
-def _located(config: Config) -> Config:
+def located(config: Config) -> Config:
     """`config` with a folder of images, and files of masks, given from the root: its record must not depend
     on where the command was typed.
     """
