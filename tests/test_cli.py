@@ -26,7 +26,18 @@ from commands import (
 )
 from tombola import cli
 
-COMMANDS = ("search", "train", "evaluate", "inspect", "verify", "export", "construct", "bounds", "report")
+COMMANDS = (
+    "search",
+    "train",
+    "evaluate",
+    "inspect",
+    "verify",
+    "export",
+    "construct",
+    "bounds",
+    "sweep",
+    "report",
+)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

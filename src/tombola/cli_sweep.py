@@ -6,12 +6,15 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
 from tombola.cli_output import new_table, one_line, print_json, print_result, print_table
 from tombola.cli_status import FAILED, torch_needed
+
+if TYPE_CHECKING:
+    from tombola.experiments.sweep.file import SweepRun
 
 
 def sweep(
@@ -47,20 +50,20 @@ def sweep(
     if json:
         print_json({"folder": str(swept.folder), "failed": swept.failed, "runs": swept.rows})
     else:
-        _print_combinations(swept.rows, list(plan.runs[0].options))
+        _print_combinations(plan.runs, swept.rows)
         print_result({"folder": str(swept.folder), "results": str(swept.folder / "results.csv")})
     for name, error in swept.failed.items():
         _say(f"run {name} failed: {error}")
     return FAILED if swept.failed else 0
 
 
-def _print_combinations(rows: Sequence[Mapping[str, Any]], options: Sequence[str]) -> None:
-    """One row for each combination of options, over its seeds: the finished ones, of so many."""
+def _print_combinations(runs: Sequence[SweepRun], rows: Sequence[Mapping[str, Any]]) -> None:
+    """One row for each combination of options, over its seeds: how many of them have finished."""
     found: dict[str, list[Mapping[str, Any]]] = {}
-    for row in rows:
-        varying = [f"{name}={row[name]}" for name in options if name != "seed" and name in row]
+    for run, row in zip(runs, rows, strict=True):
+        varying = [f"{name}={value}" for name, value in run.options.items() if name != "seed"]
         found.setdefault(" ".join(varying) or "all", []).append(row)
-    table = new_table("Finished runs of each combination: mean ± standard deviation over seeds")
+    table = new_table("Mean ± standard deviation over seeds")
     table.add_column("combination", style="cyan", overflow="fold")
     for column in ("runs", "test accuracy", "validation", "density", "bytes", "seconds"):
         table.add_column(column, justify="right", no_wrap=True)

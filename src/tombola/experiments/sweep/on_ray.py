@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
@@ -29,6 +30,8 @@ _TICK = 0.5
 _CANCEL_EVERY = 2.0
 # Results are small; Ray would take a third of the memory.
 _STORE_BYTES = 100 << 20
+# Seconds in which a cluster must answer.
+_ANSWER = 10.0
 
 
 class OnRay:
@@ -102,7 +105,9 @@ class OnRay:
         except (ray.exceptions.WorkerCrashedError, ray.exceptions.NodeDiedError) as error:
             times = self.resources.retries + 1
             return Attempt(error=f"its process or machine died, {times} times ({type(error).__name__})")
-        except Exception as error:  # a worker without the package, out of memory, …
+        except ray.exceptions.RayTaskError as error:  # a worker without the package
+            return Attempt(error=describe(error.cause))
+        except Exception as error:  # out of memory, and whatever else Ray may have
             return Attempt(error=describe(error))
         return attempt
 
@@ -162,6 +167,7 @@ def _connected(address: str | None) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
+    _check_answers(address)
     own: dict[str, Any] = {"include_dashboard": False, "object_store_memory": _STORE_BYTES}
     try:
         ray.init(
@@ -174,6 +180,17 @@ def _connected(address: str | None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _check_answers(address: str | None) -> None:
+    """Ray itself would try a wrong address for minutes."""
+    host, _, port = (address or "").removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal():
+        return  # a word such as auto, which Ray knows about
+    try:
+        socket.create_connection((host, int(port)), timeout=_ANSWER).close()
+    except (OSError, OverflowError) as error:
+        raise RunError(f"no Ray cluster answers at {address}: {describe(error)}") from None
 
 
 @contextmanager
