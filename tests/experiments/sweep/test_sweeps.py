@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from sweep_helpers import COMMON, main_thread_only, results, swept, tickets, write_sweep
 
-from commands import Ended, everything_in, refusal, result_of, tombola, write_module
+from commands import WITHOUT_TORCH, Ended, everything_in, python, refusal, result_of, tombola, write_module
 from tombola.experiments.config import RunConfig
 from tombola.experiments.folder import RunFolder
 from tombola.experiments.interrupt import Interrupt
@@ -235,6 +235,15 @@ def test_a_held_run_folder_is_waited_for_or_an_error(tmp_path: Path, monkeypatch
         assert attempt(config) == Attempt(error=said)
         monkeypatch.setattr("time.sleep", lambda _: held.close())
         assert attempt(config, patience=60).state == "finished"
+
+
+def test_torch_is_asked_for_once_the_file_is_read(tmp_path: Path) -> None:
+    file = write_sweep(tmp_path / "some.toml", "")
+    ended = python(WITHOUT_TORCH, "sweep", file, cwd=tmp_path)
+    assert (ended.status, ended.out) == (2, "")
+    said = "sweeping needs packages that are not installed: pip install 'tombola[torch]'"
+    assert ended.complaint == said
+    assert list(tmp_path.iterdir()) == [file]
 
 
 def test_a_log_that_cannot_be_written_fails_the_run(tmp_path: Path) -> None:
