@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ import tyro
 
 from tombola.cli_output import new_table, one_line, print_json, print_result, print_table
 from tombola.cli_status import FAILED, torch_needed
+from tombola.errors import ArgumentError
 
 if TYPE_CHECKING:
     from tombola.experiments.sweep.file import SweepRun
@@ -41,6 +43,8 @@ def sweep(
     """
     from tombola.experiments.sweep.file import read_sweep
 
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        raise ArgumentError("a sweep is one process that starts its runs itself: not with torchrun")
     plan = read_sweep(file)
     with torch_needed("sweeping"):
         from tombola.experiments.sweep.sweep import run_sweep

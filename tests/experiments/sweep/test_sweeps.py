@@ -246,6 +246,12 @@ def test_torch_is_asked_for_once_the_file_is_read(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [file]
 
 
+def test_not_with_torchrun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its processes would all sweep the same folder."""
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert refusal("sweep", write_sweep(tmp_path / "some.toml", "")).endswith(": not with torchrun")
+
+
 def test_a_log_that_cannot_be_written_fails_the_run(tmp_path: Path) -> None:
     (tmp_path / "run").write_text("a file")
     ended = attempt(SearchConfig(out=tmp_path / "run", resume=True))
