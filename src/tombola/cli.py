@@ -34,6 +34,7 @@ from tombola.cli_status import FAILED, FAULT, UNEXPECTED, explain, rank, torch_n
 from tombola.cli_sweep import sweep
 from tombola.errors import ArgumentError, TicketError
 from tombola.experiments.config import Device, Precision, RunConfig
+from tombola.experiments.interrupt import exit_on_signals, settle
 from tombola.experiments.repeat import read_config
 from tombola.experiments.search_config import SearchConfig
 from tombola.experiments.train_config import TrainConfig
@@ -213,6 +214,8 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "sweep": sweep,
     "report": report,
 }
+RUNS = (["search"], ["train"])
+"""How a command begins that a signal ends with a status of its own."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -221,11 +224,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     With TOMBOLA_TRACEBACK set, an unexpected error is raised as it is.
     """
     open_streams()
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    # A program that calls this function keeps its own handlers.
+    interruptible = arguments is None and given[:1] in RUNS
+    if interruptible:
+        exit_on_signals(_complain)
+    try:
+        return _status(given)
+    finally:
+        if interruptible:
+            settle()
+
+
+def _status(arguments: list[str]) -> int:
     try:
         with warnings.catch_warnings():
             # One line, as everything else that the command says, and no lines of code.
             warnings.showwarning = lambda message, *_: None if rank() else _complain(f"warning: {message}")
-            status = _dispatch(list(sys.argv[1:] if arguments is None else arguments))
+            status = _dispatch(arguments)
         sys.stdout.flush()  # a full disk shows here, not when the interpreter ends
         return status
     except BrokenPipeError:

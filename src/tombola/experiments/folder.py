@@ -12,7 +12,7 @@ import io
 import json
 import sys
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -122,16 +122,13 @@ class RunFolder:
         self.latest.parent.mkdir(exist_ok=True)
         write_atomically(self.latest, buffer.getvalue(), keep=self.previous)
 
-    def restore(self, load: Callable[[dict[str, Any]], None]) -> None:
-        """Give the newest whole checkpoint, if there is one, to `load`.
-
-        Raises RunError where there are checkpoints but none can be read, or `load` can make nothing of it.
+    @contextmanager
+    def fitting(self) -> Iterator[None]:
+        """Go on, in the block, from the checkpoint that was loaded. Raises RunError where nothing can be made
+        of it.
         """
-        state = self.load_checkpoint()
-        if state is None:
-            return
         try:
-            load(state)
+            yield
         except (TombolaError, OSError):
             raise
         except Exception as error:  # whatever a state that another program has made may bring about

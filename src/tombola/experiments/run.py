@@ -68,11 +68,13 @@ def _run(config: Config, ranks: Ranks, interrupt: Interrupt) -> Outcome:
     if not ranks.first:  # or dropout, say, would drop the same in every part of a batch
         seed_framework(Stream(config.seed, "framework", "run", ranks.share.rank))
     folder = RunFolder(ranks.from_first(lambda: config.out or RunFolder.free(_name(config)).path))
-    with folder.locked() if ranks.first else nullcontext(), interrupt.watched():
-        loop = Loop(config, dataset, learner, machine, folder, ranks)
-        if checkpoint := ranks.from_first(lambda: _begun(config, folder)):
-            loop.load_state_dict(checkpoint)
-        loop.run(interrupt)
+    with folder.locked() if ranks.first else nullcontext():
+        with interrupt.watched():
+            loop = Loop(config, dataset, learner, machine, folder, ranks)
+            if checkpoint := ranks.from_first(lambda: _begun(config, folder)):
+                with folder.fitting():
+                    loop.load_state_dict(checkpoint)
+            loop.run(interrupt)
         return Outcome(folder.path, finish(loop), ranks.first)
 
 
@@ -83,6 +85,7 @@ def _taken_up(config: Config) -> tuple[Config, Outcome | None]:
         config = config.completed(type(config).from_toml(folder.config))
         if result := folder.finished():
             return config, Outcome(folder.path, result)
+        folder.check_unlocked()
     elif folder:
         folder.check_free()  # before the data are read, not after
     return config, None
@@ -91,6 +94,7 @@ def _taken_up(config: Config) -> tuple[Config, Outcome | None]:
 def _begun(config: RunConfig, folder: RunFolder) -> dict[str, Any] | None:
     """The checkpoint to go on from; None at the beginning of a run."""
     if config.resume and folder.config.exists():
+        config.completed(type(config).from_toml(folder.config))  # another process may have begun it just now
         return folder.load_checkpoint()
     folder.start(config)
     return None
