@@ -274,7 +274,7 @@ def _with_defaults(arguments: list[str]) -> dict[str, Callable[..., int]]:
     """
     options = ArgumentParser(add_help=False, allow_abbrev=False)
     options.add_argument("command", nargs="?")
-    for name in ("--config", "--out"):
+    for name in ("--config", "--out", "--model"):
         options.add_argument(name, type=Path, nargs="?")  # one without a value is left to the parser proper
     options.add_argument("--resume", action="store_true")
     known, _ = options.parse_known_args(arguments)
@@ -285,6 +285,9 @@ def _with_defaults(arguments: list[str]) -> dict[str, Callable[..., int]]:
     if file is None or known.command not in kinds:
         return COMMANDS
     run = read_config(kinds[known.command], file)
+    if known.config is not None and ":" in run.model and known.model is None:
+        # Files that are handed around lead to no import; a run's own folder is its owner's.
+        raise ArgumentError(f"{file} asks to import {run.model!r:.80}: if you trust it, give it as --model")
     return {**COMMANDS, known.command: partial(COMMANDS[known.command], run=run)}
 
 
