@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -137,24 +136,10 @@ def test_a_lone_damaged_checkpoint_is_an_error(folder: RunFolder) -> None:
         folder.load_checkpoint()
 
 
-def test_a_checkpoint_is_given_to_who_goes_on_from_it(folder: RunFolder) -> None:
-    given: list[dict[str, Any]] = []
-    folder.restore(given.append)
-    assert given == []
-    folder.save_checkpoint({"step": 7})
-    folder.restore(given.append)
-    assert given[0]["step"] == 7
-
-
 @pytest.mark.parametrize("error", [KeyError("epoch"), TypeError("no\nnumber"), RuntimeError("sizes\ndiffer")])
 def test_a_checkpoint_that_nothing_can_be_made_of(folder: RunFolder, error: Exception) -> None:
-    folder.save_checkpoint({"step": 7})
-
-    def refuse(_: dict[str, Any]) -> None:
+    with pytest.raises(RunError) as caught, folder.fitting():
         raise error
-
-    with pytest.raises(RunError) as caught:
-        folder.restore(refuse)
     what = str(error).split("\n")[0]
     line = f"checkpoint {folder.latest} does not fit this run ({type(error).__name__}: {what})"
     assert str(caught.value) == line
@@ -162,13 +147,8 @@ def test_a_checkpoint_that_nothing_can_be_made_of(folder: RunFolder, error: Exce
 
 @pytest.mark.parametrize("error", [ArgumentError("other data"), PermissionError(13, "Permission denied")])
 def test_an_error_that_says_what_is_wrong_is_passed_on(folder: RunFolder, error: Exception) -> None:
-    folder.save_checkpoint({"step": 7})
-
-    def refuse(_: dict[str, Any]) -> None:
+    with pytest.raises(type(error)) as caught, folder.fitting():
         raise error
-
-    with pytest.raises(type(error)) as caught:
-        folder.restore(refuse)
     assert caught.value is error
 
 

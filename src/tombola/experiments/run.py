@@ -74,7 +74,7 @@ def _run(config: Config, ranks: Ranks, interrupt: Interrupt) -> Outcome:
             if checkpoint := ranks.from_first(lambda: _begun(config, folder)):
                 with folder.fitting():
                     loop.load_state_dict(checkpoint)
-                if ranks.first and loop.history:  # a kill may have come between the last checkpoint and its line
+                if ranks.first and loop.history:  # a kill may come between a checkpoint and its line
                     folder.write_metrics(loop.history)
             loop.run(interrupt)
         return Outcome(folder.path, finish(loop), ranks.first)
