@@ -9,7 +9,7 @@ ifeq ($(shell uname -s),Linux)
   TORCH := $(TORCH)+cpu
 endif
 
-.PHONY: env demo test bench
+.PHONY: env demo test bench audit
 .DELETE_ON_ERROR:
 
 env: .venv/.made
@@ -22,7 +22,7 @@ env: .venv/.made
 			--index-url https://download.pytorch.org/whl/cpu
 	echo "torch==$(TORCH)" > .venv/constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint .venv/constraints.txt \
-		--editable '.[torch,vision,export,theory,dev]'
+		--editable '.[torch,vision,export,theory,cluster,dev]'
 	touch $@
 
 demo: env
@@ -46,3 +46,11 @@ test: env
 # Those called long_ take hours: run them by themselves.
 bench: env
 	$(BIN)/python benchmarks/_results.py $(ONLY)
+
+# Asks PyPI's advisory service about every installed package; fails where one has a known vulnerability, or
+# the service does not answer for it. It knows no "+cpu".
+audit: env
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint .venv/constraints.txt \
+		--editable '.[audit]'
+	$(BIN)/pip freeze --exclude-editable | sed 's/+[a-z0-9.]*$$//' > .venv/installed.txt
+	$(BIN)/pip-audit --strict --no-deps --disable-pip --progress-spinner off --requirement .venv/installed.txt

@@ -26,7 +26,18 @@ from commands import (
 )
 from tombola import cli
 
-COMMANDS = ("search", "train", "evaluate", "inspect", "verify", "export", "construct", "bounds", "report")
+COMMANDS = (
+    "search",
+    "train",
+    "evaluate",
+    "inspect",
+    "verify",
+    "export",
+    "construct",
+    "bounds",
+    "sweep",
+    "report",
+)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -179,7 +190,8 @@ def test_a_disk_that_fills_up_keeps_what_is_made(tmp_path: Path, monkeypatch: py
     def fill(handle: int) -> None:
         nonlocal calls
         calls += 1
-        if calls >= 4:  # config.toml, checkpoint and metrics of epoch 1, checkpoint of epoch 2
+        # config.toml, checkpoint and metrics of epoch 1, each with its folder; checkpoint of epoch 2.
+        if calls >= 7:
             raise OSError(28, "No space left on device")
         flush(handle)
 
@@ -188,7 +200,10 @@ def test_a_disk_that_fills_up_keeps_what_is_made(tmp_path: Path, monkeypatch: py
         ended = tombola("search", *TINY, "--out", tmp_path / "run")
     assert ended.status == 3
     line = ended.err.splitlines()[-1]
-    assert line == f"tombola: {tmp_path / 'run/checkpoint/latest.pt'}: No space left on device"
+    assert line == (
+        f"tombola: {tmp_path / 'run/checkpoint/latest.pt'}: No space left on device (the last checkpoint is "
+        f"kept: go on with --resume --out {tmp_path / 'run'})"
+    )
     assert tombola("search", "--resume", "--out", tmp_path / "run").status == 0
     ticket = (tmp_path / "run/ticket.tombola").read_bytes()
     assert ticket == (finished() / "ticket.tombola").read_bytes()

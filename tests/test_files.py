@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tombola.files import write_atomically
+from tombola.files import remove_leftovers, write_atomically
 
 
 def test_writes_new_and_old_files(tmp_path: Path) -> None:
@@ -51,6 +51,89 @@ def test_the_old_file_survives_an_interrupt(tmp_path: Path, monkeypatch: pytest.
         write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_the_old_file_may_be_kept(tmp_path: Path) -> None:
+    for data in (b"one", b"two", b"three"):
+        write_atomically(tmp_path / "file", data, keep=tmp_path / "kept")
+    assert (tmp_path / "file").read_bytes() == b"three"
+    assert (tmp_path / "kept").read_bytes() == b"two"
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize("broken", ["os.fsync", "pathlib.Path.chmod"])
+def test_a_full_disk_moves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
+    for data in (b"one", b"two"):
+        write_atomically(tmp_path / "file", data, keep=tmp_path / "kept")
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(broken, fail)
+    with pytest.raises(OSError, match="No space left on device"):
+        write_atomically(tmp_path / "file", b"three", keep=tmp_path / "kept")
+    assert (tmp_path / "file").read_bytes() == b"two"
+    assert (tmp_path / "kept").read_bytes() == b"one"
+
+
+def test_the_folder_is_flushed_after_the_renaming(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or a power cut could undo it."""
+    done: list[str] = []
+    flush, rename = os.fsync, Path.replace
+
+    def flushed(handle: int) -> None:
+        done.append("folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else "file")
+        flush(handle)
+
+    def renamed(path: Path, target: Path) -> Path:
+        done.append("rename")
+        return rename(path, target)
+
+    monkeypatch.setattr(os, "fsync", flushed)
+    monkeypatch.setattr(Path, "replace", renamed)
+    write_atomically(tmp_path / "file", b"one")
+    assert done == ["file", "rename", "folder"]
+
+
+def test_a_file_system_that_flushes_no_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flush = os.fsync
+
+    def refuse(handle: int) -> None:
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(22, "Invalid argument")
+        flush(handle)
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    write_atomically(tmp_path / "file", b"one")
+    assert (tmp_path / "file").read_bytes() == b"one"
+
+
+def test_the_first_error_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the half-written file cannot be removed, either."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    monkeypatch.setattr(Path, "unlink", fail)
+    with pytest.raises(OSError, match="No space left on device"):
+        write_atomically(tmp_path / "file", b"one")
+
+
+LEFT = [".a.pt.abcdefgh.partial", ".a.pt.12_45678.partial", ".b.toml.abcdefgh.partial"]
+OTHERS = ["a.pt", ".a.pt", ".a.pt.abcdefgh", ".a.pt.partial", ".a.pt.ABCDEFGH.partial", "a.abcdefgh.partial"]
+
+
+@pytest.mark.parametrize(("name", "gone"), [("a.pt", LEFT[:2]), (None, LEFT), ("c", []), ("a.p.", [])])
+def test_what_a_killed_process_left_is_removed(tmp_path: Path, name: str | None, gone: list[str]) -> None:
+    for file in LEFT + OTHERS:
+        (tmp_path / file).touch()
+    remove_leftovers(tmp_path, name)
+    assert {path.name for path in tmp_path.iterdir()} == {*LEFT, *OTHERS} - set(gone)
+    remove_leftovers(tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize("umask", [0o022, 0o027, 0o077])

@@ -30,9 +30,11 @@ from tombola.cli_output import (
     print_result,
     print_ticket,
 )
-from tombola.cli_status import FAILED, FAULT, UNEXPECTED, explain, torch_needed
+from tombola.cli_status import FAILED, FAULT, UNEXPECTED, explain, rank, torch_needed
+from tombola.cli_sweep import sweep
 from tombola.errors import ArgumentError, TicketError
 from tombola.experiments.config import Device, Precision, RunConfig
+from tombola.experiments.interrupt import exit_on_signals, settle
 from tombola.experiments.repeat import read_config
 from tombola.experiments.search_config import SearchConfig
 from tombola.experiments.train_config import TrainConfig
@@ -217,8 +219,11 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "export": export,
     "construct": construct,
     "bounds": bounds,
+    "sweep": sweep,
     "report": report,
 }
+RUNS = (["search"], ["train"])
+"""How a command begins that a signal ends with a status of its own."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -227,11 +232,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     With TOMBOLA_TRACEBACK set, an unexpected error is raised as it is.
     """
     open_streams()
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    # A program that calls this function keeps its own handlers.
+    interruptible = arguments is None and given[:1] in RUNS
+    if interruptible:
+        exit_on_signals(_complain)
+    try:
+        return _status(given)
+    finally:
+        if interruptible:
+            settle()
+
+
+def _status(arguments: list[str]) -> int:
     try:
         with warnings.catch_warnings():
             # One line, as everything else that the command says, and no lines of code.
-            warnings.showwarning = lambda message, *_: _complain(f"warning: {message}")
-            status = _dispatch(list(sys.argv[1:] if arguments is None else arguments))
+            warnings.showwarning = lambda message, *_: None if rank() else _complain(f"warning: {message}")
+            status = _dispatch(arguments)
         sys.stdout.flush()  # a full disk shows here, not when the interpreter ends
         return status
     except BrokenPipeError:
@@ -264,7 +282,7 @@ def _with_defaults(arguments: list[str]) -> dict[str, Callable[..., int]]:
     """
     options = ArgumentParser(add_help=False, allow_abbrev=False)
     options.add_argument("command", nargs="?")
-    for name in ("--config", "--out"):
+    for name in ("--config", "--out", "--model"):
         options.add_argument(name, type=Path, nargs="?")  # one without a value is left to the parser proper
     options.add_argument("--resume", action="store_true")
     known, _ = options.parse_known_args(arguments)
@@ -275,6 +293,9 @@ def _with_defaults(arguments: list[str]) -> dict[str, Callable[..., int]]:
     if file is None or known.command not in kinds:
         return COMMANDS
     run = read_config(kinds[known.command], file)
+    if known.config is not None and ":" in run.model and known.model is None:
+        # Files that are handed around lead to no import; a run's own folder is its owner's.
+        raise ArgumentError(f"{file} asks to import {run.model!r:.80}: if you trust it, give it as --model")
     return {**COMMANDS, known.command: partial(COMMANDS[known.command], run=run)}
 
 
@@ -282,9 +303,12 @@ def _run(config: RunConfig, json: bool) -> int:
     with torch_needed("searching and training"):
         from tombola.experiments.run import run
     outcome = run(config)
+    if not outcome.first:
+        return 0
     print_json(outcome.result) if json else print_result({**outcome.result, "folder": str(outcome.folder)})
     return 0
 
 
 def _complain(error: object) -> None:
-    print(f"tombola: {one_line(str(error))}", file=sys.stderr)  # noqa: T201
+    where = f"rank {number}: " if (number := rank()) else ""
+    print(f"tombola: {where}{one_line(str(error))}", file=sys.stderr)  # noqa: T201

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tombola.errors import TombolaError, missing_extra
+from tombola.errors import TombolaError, describe, missing_extra
 from tombola.experiments.interrupt import Interrupted
 
 FAILED, BAD_INPUT, FAULT, INTERRUPTED, UNEXPECTED = 1, 2, 3, 130, -1
@@ -16,20 +16,21 @@ def explain(error: BaseException) -> tuple[int, str]:
     """The exit status and the one line that an error comes to."""
     match error:
         case TombolaError():
-            return BAD_INPUT, str(error)
+            return BAD_INPUT, describe(error)
         case OSError():
             given = isinstance(error, (FileNotFoundError, IsADirectoryError, NotADirectoryError))
-            where = f"{error.filename}: " if error.filename else ""
-            return (
-                BAD_INPUT if given else FAULT,
-                f"{where}{error.strerror or str(error) or type(error).__name__}",
-            )
+            return BAD_INPUT if given else FAULT, describe(error)
         case Interrupted():
             return error.status, str(error)
         case KeyboardInterrupt():
             return INTERRUPTED, "interrupted"
-    first = (str(error).strip() or "no message").splitlines()[0]
-    return UNEXPECTED, f"{type(error).__name__}: {first} (TOMBOLA_TRACEBACK=1 shows where)"
+    return UNEXPECTED, f"{describe(error)} (TOMBOLA_TRACEBACK=1 shows where)"
+
+
+def rank() -> int:
+    """The number of this process among those that torchrun started: 0 is the one that reports."""
+    number = os.environ.get("RANK", "0") if "WORLD_SIZE" in os.environ else "0"
+    return int(number) if number.isdecimal() else 0
 
 
 @contextmanager

@@ -30,6 +30,25 @@ class RunError(TombolaError):
     """A run that cannot start, resume or go on."""
 
 
+class FolderInUseError(RunError):
+    """The folder of a run that another process holds."""
+
+
+def describe(error: BaseException) -> str:
+    """What there is to say of any error in one line; of one that nobody raised on purpose, its type too.
+
+    >>> describe(FileNotFoundError(2, "No such file or directory", "a.toml"))
+    'a.toml: No such file or directory'
+    """
+    if isinstance(error, TombolaError):
+        return str(error)
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror or str(error) or type(error).__name__}"
+    first = (str(error).strip() or "no message").splitlines()[0]
+    return f"{type(error).__name__}: {first}"
+
+
 def unknown(what: str, name: object, known: Iterable[str]) -> ArgumentError:
     """An error for a name that is not known, with the nearest known one.
 

@@ -120,6 +120,7 @@ def test_images_of_one_pixel_are_images() -> None:
     [
         (b"", "cannot decode the image"),
         (b"no image", "cannot decode the image"),
+        (encoded(photo(16, 16), "ICO"), "cannot decode the image"),  # a format that no data set needs
         (encoded(photo(90, 90), "JPEG")[:400], "cannot decode the image"),
         (encoded(photo(90, 90))[:-900], "cannot decode the image"),
         (encoded(Image.fromarray(np.zeros((4, 4), dtype=np.uint16))), "mode I;16, expected at most 8 bits"),

@@ -17,6 +17,7 @@ from tombola.experiments.evaluation import Score
 from tombola.experiments.folder import RunFolder
 from tombola.experiments.loop import Loop
 from tombola.experiments.machine import Machine
+from tombola.experiments.ranks import Ranks
 
 CPU = Machine("cpu", "float32", channels_last=False)
 
@@ -72,7 +73,7 @@ def dictate(monkeypatch: pytest.MonkeyPatch, scores: Sequence[tuple[float, float
     """Let the evaluations of the loop come out as (accuracy, loss) says; the splits they were asked for."""
     asked: list[Split] = []
 
-    def evaluate(model: nn.Module, data: Dataset, split: Split, machine: Machine) -> Score:
+    def evaluate(model: nn.Module, data: Dataset, split: Split, machine: Machine, *ranks: Ranks) -> Score:
         asked.append(split)
         accuracy, loss = scores[len(asked) - 1]
         return Score(accuracy, loss, torch.zeros(len(split), dtype=torch.int64))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from commands import python
-from tombola.errors import ArgumentError
+from tombola.errors import ArgumentError, RunError
 from tombola.experiments.config import RunConfig
 from tombola.experiments.search_config import SearchConfig
 from tombola.experiments.train_config import TrainConfig
@@ -75,3 +75,21 @@ def test_values_that_no_run_can_have(options: dict[str, Any], said: str) -> None
 def test_no_torch_is_needed_to_parse(tmp_path: Path) -> None:
     code = "import sys, tombola.experiments.config; print('torch' in sys.modules)"
     assert python(code, cwd=tmp_path).out == "False\n"
+
+
+def test_a_configuration_that_may_not_be_read_is_a_fault_of_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, **_: object) -> str:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    with pytest.raises(PermissionError):
+        SearchConfig.from_toml(tmp_path / "c.toml")
+
+
+@pytest.mark.parametrize("text", ["epochs = ", "a = " + "[" * 5000, "epochs = 1\nepochs = 2"])
+def test_what_is_no_toml(tmp_path: Path, text: str) -> None:
+    (tmp_path / "c.toml").write_text(text)
+    with pytest.raises(RunError, match="cannot read the configuration"):
+        SearchConfig.from_toml(tmp_path / "c.toml")

@@ -101,11 +101,26 @@ def test_no_whole_checkpoint_is_an_error(half: Path, damage: Callable[[Path], No
     assert (half / "metrics.jsonl").read_bytes() == before
 
 
-def test_a_checkpoint_runs_no_code(half: Path, tmp_path: Path) -> None:
+def test_a_state_of_something_else(half: Path) -> None:
+    torch.save({"version": 1, "epoch": 1}, half / "checkpoint/latest.pt")
+    line = refusal("search", "--resume", "--out", half)
+    assert f"checkpoint {half / 'checkpoint/latest.pt'} does not fit this run (KeyError: 'data')" in line
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_checkpoint_runs_no_code(half: Path, tmp_path: Path, alone: bool) -> None:
     class Evil:
         def __reduce__(self) -> tuple[Any, ...]:
             return (Path.touch, (tmp_path / "ran",))
 
     torch.save({"version": 1, "x": Evil()}, half / "checkpoint/latest.pt")
-    assert tombola("search", "--resume", "--out", half).status == 0
+    torch.load(half / "checkpoint/latest.pt", weights_only=False)
+    assert (tmp_path / "ran").exists()  # it would
+    (tmp_path / "ran").unlink()
+    if alone:
+        (half / "checkpoint/previous.pt").unlink()
+        line = refusal("search", "--resume", "--out", half)
+        assert f"checkpoint {half / 'checkpoint/latest.pt'} is truncated or damaged (UnpicklingError)" in line
+    else:
+        assert tombola("search", "--resume", "--out", half).status == 0
     assert not (tmp_path / "ran").exists()

@@ -20,6 +20,7 @@ from tombola.experiments import results as results_module
 from tombola.experiments.evaluation import evaluate
 from tombola.experiments.interrupt import Interrupt, Interrupted
 from tombola.experiments.machine import Machine
+from tombola.experiments.ranks import Ranks
 from tombola.mask import top_k
 
 
@@ -97,9 +98,9 @@ def test_the_test_split_is_used_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
     """Of 1,797 digits 359 are for the test, 143 or so for validation."""
     asked: list[int] = []
 
-    def counted(model: nn.Module, data: Dataset, split: Split, machine: Machine) -> Any:
+    def counted(model: nn.Module, data: Dataset, split: Split, machine: Machine, *ranks: Ranks) -> Any:
         asked.append(len(split))
-        return evaluate(model, data, split, machine)
+        return evaluate(model, data, split, machine, *ranks)
 
     for module in (loop_module, results_module):
         monkeypatch.setattr(module, "evaluate", counted)

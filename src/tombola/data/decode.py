@@ -20,6 +20,8 @@ _CHUNK = 256  # images a task
 # two cores: a second thread makes 32×32 JPEGs slower (85 -> 120 µs each), 64×64 a little faster
 # (146 -> 120), 160×160 twice as fast (360 -> 190).
 _SIZE_WORTH_THREADS = 64
+# Pillow knows some forty more, few of them looked after, and one (EPS) for which it starts another program.
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF", "PPM")
 # Modes that begin so hold more than 8 bits a channel (I, I;16, F), which convert("RGB") would clip.
 _DEEP = ("I", "F")
 
@@ -29,12 +31,13 @@ class ShapeError(DataError):
 
 
 def decode(cells: Sequence[bytes | None], where: str, names: Sequence[str] | None = None) -> Pixels:
-    """The images in `cells` (JPEG, PNG, … whatever Pillow reads) as uint8 of shape (N, S, S, C).
+    """The images in `cells` (of one of `FORMATS`) as uint8 of shape (N, S, S, C).
 
     C is 1 when every image is 8-bit grey (Pillow's mode L), else 3 (RGB). `where` names the file that has
     them as rows; images that are files of their own have `names`, one each, instead.
-    Raises DataError, naming the image, for bytes that are no image and for more than 8 bits a channel;
-    ShapeError for a shape that is not square or not that of the first.
+    Raises DataError, naming the image, for bytes that are no image, for one of more pixels than Pillow takes
+    (twice Image.MAX_IMAGE_PIXELS, before they take any memory) and for more than 8 bits a channel; ShapeError
+    for a shape that is not square or not that of the first.
     """
 
     def called(row: int) -> str:
@@ -82,7 +85,7 @@ def _open(cell: bytes | None, where: str) -> tuple[tuple[int, int], bytes]:
     if cell is None:
         raise DataError(f"{where}: no image bytes (null)")
     try:
-        with Image.open(io.BytesIO(cell)) as image:
+        with Image.open(io.BytesIO(cell), formats=FORMATS) as image:
             check_depth(image, where)
             plain: Image.Image = image if image.mode in ("L", "RGB") else image.convert("RGB")
             return plain.size, plain.tobytes()

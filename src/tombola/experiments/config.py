@@ -122,13 +122,14 @@ class RunConfig:
     def from_toml(cls, path: Path) -> Self:
         """Read a configuration file.
 
-        Raises RunError where it is missing or no TOML, and what `from_values` raises.
+        Raises RunError where it is missing or no TOML, OSError where it may not be read, and what
+        `from_values` raises.
         """
         try:
             values = tomllib.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
             raise RunError(f"cannot read the configuration {path}: {error.strerror}") from None
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise RunError(f"cannot read the configuration {path}: {error}") from None
         return cls.from_values(values, path)
 

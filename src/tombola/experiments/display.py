@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
@@ -13,12 +14,14 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 class Display:
     """A context in which `step` and `epoch` report; everything goes to standard error.
 
-    `steps` in all, of which `done` were done by an earlier process, over `epochs`.
+    `steps` in all, of which `done` were done by an earlier process, over `epochs`. `silent`: report nothing.
     """
 
-    def __init__(self, epochs: int, steps: int, done: int, console: Console | None = None) -> None:
+    def __init__(
+        self, epochs: int, steps: int, done: int, console: Console | None = None, *, silent: bool = False
+    ) -> None:
         self._epochs = epochs
-        self._console = console or Console(stderr=True)
+        self._console = Console(file=io.StringIO()) if silent else console or Console(stderr=True)
         self._live = self._console.is_terminal
         # Fits 80 columns.
         self._progress = Progress(
@@ -68,10 +71,11 @@ class Display:
         else:
             rate = f"{row['examples_per_second']:,.0f} examples/s"
             # Not through rich, which would wrap it at 80 columns.
-            print(f"{line}  {rate}  {_clock(left)} left", file=self._console.file, flush=True)
+            print(f"{line}  {rate}  {clock(left)} left", file=self._console.file, flush=True)
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """3661.2 -> "1:01:01"."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}"

@@ -10,6 +10,7 @@ from torch import nn
 
 from tombola.data.loader import DatasetLike, SplitLike
 from tombola.experiments.machine import Machine
+from tombola.experiments.ranks import ALONE, Ranks
 
 EVALUATION_BATCH = 500
 
@@ -24,20 +25,31 @@ class Score:
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, dataset: DatasetLike, split: SplitLike, machine: Machine) -> Score:
-    """The score of `model` on a split that holds at least one example, in evaluation mode."""
+def evaluate(
+    model: nn.Module, dataset: DatasetLike, split: SplitLike, machine: Machine, ranks: Ranks = ALONE
+) -> Score:
+    """The score of `model` on a split that holds at least one example, in evaluation mode. Each of `ranks`
+    answers its share, and gets the whole score.
+    """
     batches = dataset.evaluation(
-        split, EVALUATION_BATCH, device=machine.device, channels_last=machine.channels_last
+        split,
+        EVALUATION_BATCH,
+        device=machine.device,
+        channels_last=machine.channels_last,
+        share=ranks.share,
     )
     training = model.training
     model.eval()
-    answers, loss = [], torch.zeros((), device=machine.device)
-    for x, y in batches.epoch(0):
-        with machine.autocast():
-            logits = model(x)
-        loss += F.cross_entropy(logits.float(), y, reduction="sum")
-        answers.append(logits.argmax(1))
+    answers = torch.zeros(len(split), dtype=torch.int64)
+    loss, first = torch.zeros((), device=machine.device), 0
+    for step, (x, y) in enumerate(batches.epoch(0)):
+        here, first = ranks.share.of(first, first + batches.size(step)), first + batches.size(step)
+        if len(y):
+            with machine.autocast():
+                logits = model(x)
+            loss += F.cross_entropy(logits.float(), y, reduction="sum")
+            answers[here] = logits.argmax(1).cpu()
     model.train(training)
-    given = torch.cat(answers).cpu()
-    right = int((given == split.labels.cpu()).sum())
-    return Score(right / len(split), float(loss) / len(split), given)
+    answers, loss = ranks.total(answers), ranks.total(loss)
+    right = int((answers == split.labels.cpu()).sum())
+    return Score(right / len(split), float(loss) / len(split), answers)

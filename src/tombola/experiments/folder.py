@@ -21,11 +21,13 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
-from tombola.errors import RunError
+from tombola.errors import FolderInUseError, RunError, TombolaError
 from tombola.experiments.config import RunConfig
-from tombola.files import write_atomically
+from tombola.files import remove_leftovers, write_atomically
 
 CHECKPOINT_VERSION = 1
+# Written at the end, by results.py; the other names are attributes below.
+_RESULTS = ("ticket.tombola", "model.safetensors", "mask.safetensors", "examples.npz")
 
 
 class RunFolder:
@@ -33,6 +35,7 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._lock = path / ".lock"
         self.config = path / "config.toml"
         self.metrics = path / "metrics.jsonl"
         self.result = path / "result.json"
@@ -55,21 +58,38 @@ class RunFolder:
     def locked(self) -> Iterator[None]:
         """Hold the folder (made if missing) for this process; the lock dies with it.
 
-        Raises RunError when another process holds it, or a file is in its place.
+        What killed processes have left half-written is removed first. Raises FolderInUseError when another
+        process holds the folder, RunError when a file is in its place. An OSError of the block says that its
+        checkpoint is kept.
         """
         self._make()
-        lock = FileLock(self.path / ".lock")
+        lock = FileLock(self._lock)
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            raise RunError(f"{self.path} is in use by another running process") from None
+            raise FolderInUseError(f"{self.path} is in use by another running process") from None
         try:
+            self._remove_leftovers()
             yield
+        except OSError as error:
+            if error.strerror and (self.latest.exists() or self.previous.exists()):
+                error.strerror += f" (the last checkpoint is kept: go on with --resume --out {self.path})"
+            raise
         finally:
             lock.release()
 
+    def check_unlocked(self) -> None:
+        """Raise RunError where another process holds the folder: before the data are read, not after."""
+        if self._lock.exists():
+            with self.locked():
+                pass
+
     def check_free(self) -> None:
-        """Raise RunError where the folder holds a run, or what is left of one."""
+        """Raise RunError where the folder holds a run, or what is left of one, or another process."""
+        self.check_unlocked()
+        self._check_empty()
+
+    def _check_empty(self) -> None:
         for path in (self.config, self.latest, self.previous, self.metrics, self.result):
             if path.exists():
                 raise RunError(
@@ -78,8 +98,8 @@ class RunFolder:
                 )
 
     def start(self, config: RunConfig) -> None:
-        """Begin a run here. Raises RunError where the folder holds another one."""
-        self.check_free()
+        """Begin a run in this folder, which is locked. Raises RunError where it holds another one."""
+        self._check_empty()
         write_atomically(self.config, config.to_toml().encode())
 
     def finished(self) -> dict[str, Any] | None:
@@ -93,13 +113,29 @@ class RunFolder:
         return result
 
     def save_checkpoint(self, state: Mapping[str, Any]) -> None:
-        """Write a checkpoint, keeping the one before it. Whatever happens, one whole one is there."""
+        """Write a checkpoint, keeping the one before it. Whatever happens, one whole one is there.
+
+        Raises OSError, with both as they were, where it cannot be written.
+        """
         buffer = io.BytesIO()
         torch.save({"version": CHECKPOINT_VERSION, **state}, buffer)
         self.latest.parent.mkdir(exist_ok=True)
-        if self.latest.exists():
-            self.latest.replace(self.previous)
-        write_atomically(self.latest, buffer.getvalue())
+        write_atomically(self.latest, buffer.getvalue(), keep=self.previous)
+
+    @contextmanager
+    def fitting(self) -> Iterator[None]:
+        """Go on, in the block, from the checkpoint that was loaded. Raises RunError where nothing can be made
+        of it.
+        """
+        try:
+            yield
+        except (TombolaError, OSError):
+            raise
+        except Exception as error:  # whatever a state that another program has made may bring about
+            what = str(error).partition("\n")[0]  # torch's go on for pages
+            raise RunError(
+                f"checkpoint {self.latest} does not fit this run ({type(error).__name__}: {what})"
+            ) from error
 
     def load_checkpoint(self) -> dict[str, Any] | None:
         """The newest checkpoint that is whole, or None where there is none at all.
@@ -126,6 +162,12 @@ class RunFolder:
     def write_result(self, result: Mapping[str, Any]) -> None:
         """End the run."""
         write_atomically(self.result, (json.dumps(result, indent=2) + "\n").encode())
+
+    def _remove_leftovers(self) -> None:
+        """Others may be writing into the folder, such as an export: of it only files of the run itself."""
+        for name in (self.config.name, self.metrics.name, self.result.name, *_RESULTS):
+            remove_leftovers(self.path, name)
+        remove_leftovers(self.latest.parent)
 
     def _make(self) -> None:
         try:

@@ -1,14 +1,27 @@
-"""Ctrl-C and SIGTERM, taken between two steps, so that a checkpoint can be written first."""
+"""Ctrl-C and a scheduler's signals: taken between two steps, so that a checkpoint can be written first.
+
+A scheduler announces preemption by SIGTERM or SIGUSR1, and requeues what then ends with status 75. Outside
+the training loop there is nothing to save: the process just ends, which writing atomically makes as safe as
+ending it with SIGKILL.
+"""
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-EXIT_STATUS = {signal.SIGINT: 130, signal.SIGTERM: 75}
+EXIT_STATUS: dict[int, int] = {signal.SIGINT: 130, signal.SIGTERM: 75}
+if hasattr(signal, "SIGUSR1"):  # Windows has none
+    EXIT_STATUS[signal.SIGUSR1] = 75
+# Said by a process that does not know whether it has got as far as a folder.
+AT_ONCE = (
+    "interrupted before the first step or after the last: what was saved is kept, --resume goes on from it"
+)
 
 
 class Interrupted(Exception):  # noqa: N818 - not an error: the run was asked to stop
@@ -24,21 +37,72 @@ class Interrupt:
 
     def __init__(self) -> None:
         self.status: int | None = None
+        self._number: int | None = None
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Take signals for the time of the block; a second one ends the process at once."""
-        if threading.current_thread() is not threading.main_thread():
-            yield  # Python delivers signals to the main thread alone
-            return
-        old = {number: signal.signal(number, self._take) for number in EXIT_STATUS}
-        try:
+        """Take signals for the time of the block, which looks at `status` and raises `Interrupted`.
+
+        A second Ctrl-C ends the process at once. Other signals may be repeated: schedulers and launchers
+        send them to the process and to its group, and SIGKILL when their patience ends. A signal that came
+        too late for the block to stop is raised again after it, for whoever had taken it before.
+        """
+        with _taken_by(self._take):
             yield
-        finally:
-            for number, handler in old.items():
-                signal.signal(number, handler)
+        if self._number is not None:
+            signal.raise_signal(self._number)
 
     def _take(self, number: int, frame: FrameType | None) -> None:
         del frame
-        self.status = EXIT_STATUS[signal.Signals(number)]
-        signal.signal(number, signal.SIG_DFL)
+        self.status, self._number = EXIT_STATUS[number], number
+        if number == signal.SIGINT:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def exit_on_signals(complain: Callable[[str], None]) -> None:
+    """From now on a signal ends this process at once, with its status and one line.
+
+    For a process that does nothing else. Nothing is raised: an exception out of a signal is lost where
+    Python ignores exceptions, as it does now and then while modules are imported.
+    """
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        del frame
+        try:
+            complain(AT_ONCE)
+            sys.stderr.flush()
+        finally:
+            os._exit(EXIT_STATUS[number])
+
+    for number in _not_ignored():
+        signal.signal(number, leave)
+
+
+def settle() -> None:
+    """From now on the status of this process is decided: no signal of a scheduler may change it while the
+    interpreter shuts down. Ctrl-C ends even that.
+    """
+    for number in _not_ignored():
+        signal.signal(number, signal.SIG_DFL if number == signal.SIGINT else signal.SIG_IGN)
+
+
+@contextmanager
+def _taken_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Python delivers signals to the main thread alone
+        return
+    old = {number: signal.getsignal(number) for number in _not_ignored()}
+    try:
+        for number in old:
+            signal.signal(number, handler)
+        yield
+    finally:
+        for number, before in old.items():
+            signal.signal(number, before)
+
+
+def _not_ignored() -> list[int]:
+    """The signals that nobody has switched off for this process (a shell does Ctrl-C, for what it runs in the
+    background), nor handles outside Python.
+    """
+    return [number for number in EXIT_STATUS if signal.getsignal(number) not in (signal.SIG_IGN, None)]

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from tombola.data.loader import DatasetLike, Loader
+from tombola.data.loader import WHOLE, DatasetLike, Loader, Share
 from tombola.errors import ArgumentError, RunError
 from tombola.experiments.config import RunConfig
 from tombola.experiments.display import Display
@@ -18,6 +18,7 @@ from tombola.experiments.folder import RunFolder
 from tombola.experiments.interrupt import Interrupt, Interrupted
 from tombola.experiments.learner import Learner
 from tombola.experiments.machine import Machine, random_state, set_random_state
+from tombola.experiments.ranks import ALONE, Ranks
 from tombola.search.schedule import Cosine
 
 # How many steps go by between two looks at the losses on a GPU, which has to be waited for.
@@ -30,15 +31,23 @@ class Loop:
     `history` holds one row per finished epoch, `best` the learner's state after the epoch that did
     best on the validation split (greater accuracy, then lower loss; without a split the last epoch), of
     those that ended with the density that was asked for.
-    The test split is never looked at here.
+    The test split is never looked at here. All `ranks` go through the same steps, each on its share of every
+    batch; the first of them writes to the folder and reports.
     """
 
     def __init__(
-        self, config: RunConfig, dataset: DatasetLike, learner: Learner, machine: Machine, folder: RunFolder
+        self,
+        config: RunConfig,
+        dataset: DatasetLike,
+        learner: Learner,
+        machine: Machine,
+        folder: RunFolder,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.config, self.dataset, self.learner = config, dataset, learner
-        self.machine, self.folder = machine, folder
-        self.batches = training_batches(config, dataset, machine, augment=config.augment)
+        self.machine, self.folder, self.ranks = machine, folder, ranks
+        self.batches = training_batches(config, dataset, machine, augment=config.augment, share=ranks.share)
+        self._model = ranks.wrap(learner.model)
         self.optimizer = torch.optim.SGD(
             learner.parameters(), lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay
         )
@@ -62,7 +71,7 @@ class Loop:
         """
         total = len(self.plan) * len(self.batches)
         done = self.epoch * len(self.batches) + self.step
-        with Display(len(self.plan), total, done) as display:
+        with Display(len(self.plan), total, done, silent=not self.ranks.first) as display:
             while self.epoch < len(self.plan):
                 self._run_epoch(interrupt, display)
 
@@ -71,7 +80,8 @@ class Loop:
         return self.elapsed + time.monotonic() - self._started
 
     def state_dict(self) -> dict[str, Any]:
-        """All of the loop's state: tensors, numbers and strings only."""
+        """All of the loop's state, over all processes: tensors, numbers and strings only."""
+        random, *others = self.ranks.of_each(random_state())
         return {
             "epoch": self.epoch,
             "step": self.step,
@@ -80,11 +90,12 @@ class Loop:
             "history": self.history,
             "best": self.best,
             "elapsed": self.seconds(),
-            "losses": self._losses,
-            "right": self._right,
+            "losses": self.ranks.total(self._losses),
+            "right": self.ranks.total(self._right),
             "learner": self.learner.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "random": random_state(),
+            "random": random,
+            "random_of_others": others,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -96,11 +107,14 @@ class Loop:
             )
         self.epoch, self.step, self.seen = state["epoch"], state["step"], state["seen"]
         self.history, self.best, self.elapsed = state["history"], state["best"], state["elapsed"]
-        self._losses.copy_(state["losses"])
-        self._right.copy_(state["right"])
+        if self.ranks.first:  # which holds what has been summed so far, by however many
+            self._losses.copy_(state["losses"])
+            self._right.copy_(state["right"])
         self.learner.load_state_dict(state["learner"])
         self.optimizer.load_state_dict(state["optimizer"])
-        set_random_state(state["random"])
+        drawn = [state["random"], *state.get("random_of_others", [])]
+        if self.ranks.share.rank < len(drawn):
+            set_random_state(drawn[self.ranks.share.rank])
 
     def _run_epoch(self, interrupt: Interrupt, display: Display) -> None:
         began, first = time.monotonic(), self.seen
@@ -112,24 +126,25 @@ class Loop:
             if self._looks():
                 self._check_losses(self.step)
                 self._show(display, (self.seen - first) / (time.monotonic() - began))
-            if interrupt.status is not None and self.step < len(self.batches):
-                self._stop(interrupt.status)
+            if self.ranks.alone or self._looks():
+                self._stop_if_asked(interrupt, more=self.step < len(self.batches))
         self._check_losses(self.step)
         self._end_epoch(display, (self.seen - first) / (time.monotonic() - began))
-        if interrupt.status is not None and self.epoch < len(self.plan):
-            self._stop(interrupt.status)
+        self._stop_if_asked(interrupt, more=self.epoch < len(self.plan))
 
     def _train_step(self, x: torch.Tensor, y: torch.Tensor) -> None:
         self._set_rate()
         self.optimizer.zero_grad()
         with self.machine.autocast():
-            logits = self.learner.model(x)
+            logits = self._model(x)
         loss = F.cross_entropy(logits.float(), y)
-        self._losses[self.step] = loss.detach()
+        part = len(y) / self.batches.size(self.step)
+        self._losses[self.step] = loss.detach() * part
         self._right += (logits.argmax(1) == y).sum()
         if self.machine.device == "cpu" and not math.isfinite(loss.item()):
             self._check_losses(self.step + 1)  # before the optimiser carries it into the scores
-        loss.backward()  # type: ignore[no-untyped-call]
+        # Gradients are averaged over the processes, whose parts of a batch need not be equal.
+        (loss * (part * self.ranks.share.count)).backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         try:
             self.learner.step()
@@ -144,22 +159,25 @@ class Loop:
         self._right.zero_()
         if self.epoch < len(self.plan) and self.plan[self.epoch] <= self.plan[self.epoch - 1]:
             self.learner.next_round()
-        self.folder.save_checkpoint(self.state_dict())
-        self.folder.write_metrics(self.history)
+        self._save_checkpoint()
+        if self.ranks.first:
+            self.folder.write_metrics(self.history)
         left = self.seconds() / self.epoch * (len(self.plan) - self.epoch)
         display.epoch(row, left)
 
     def _measure(self, rate: float) -> dict[str, Any]:
         validation = self.dataset.validation
         score = (
-            evaluate(self.learner.model, self.dataset, validation, self.machine) if len(validation) else None
+            evaluate(self.learner.model, self.dataset, validation, self.machine, self.ranks)
+            if len(validation)
+            else None
         )
         if score and not math.isfinite(score.loss):
             self._diverge(f"the validation loss became {score.loss}", self.step - 1)
         row = {
             "epoch": self.epoch + 1,
-            "loss": float(self._losses[: self.step].mean()),
-            "train_accuracy": self._train_accuracy(),
+            "loss": float(self.ranks.total(self._losses[: self.step]).mean()),
+            "train_accuracy": int(self.ranks.total(self._right)) / self.seen,
             "validation_accuracy": score.accuracy if score else None,
             "validation_loss": score.loss if score else None,
             "density": self.learner.density,
@@ -184,14 +202,11 @@ class Loop:
             display.step(
                 done=self.epoch * len(self.batches) + self.step,
                 epoch=self.epoch + 1,
-                loss=float(self._losses[self.step - 1]),
-                accuracy=self._train_accuracy(),
+                # This process's own part stands for the others'.
+                loss=float(self._losses[self.step - 1]) * self.ranks.share.count,
+                accuracy=int(self._right) * self.ranks.share.count / self.seen,
                 rate=rate,
             )
-
-    def _train_accuracy(self) -> float:
-        """The fraction of this epoch's examples that were answered rightly when they came."""
-        return int(self._right) / self.seen
 
     def _check_losses(self, steps: int) -> None:
         bad = torch.nonzero(~torch.isfinite(self._losses[:steps]))
@@ -214,10 +229,20 @@ class Loop:
             f"a run with a lower lr than {self.config.lr:g}, in another folder, may help"
         )
 
-    def _stop(self, status: int) -> None:
+    def _save_checkpoint(self) -> None:
+        state = self.state_dict()
+        self.ranks.check_agreement(self.learner.model.state_dict())
+        if self.ranks.first:
+            self.folder.save_checkpoint(state)
+
+    def _stop_if_asked(self, interrupt: Interrupt, *, more: bool) -> None:
+        # A signal comes to one process sooner than to another, but all have to stop at the same step.
+        status = self.ranks.greatest(interrupt.status or 0)
+        if status == 0 or not more:
+            return
         self._check_losses(self.step)
         self._check_trained()
-        self.folder.save_checkpoint(self.state_dict())
+        self._save_checkpoint()
         raise Interrupted(
             f"interrupted in epoch {self.epoch + 1}, step {self.step}; "
             f"go on with --resume --out {self.folder.path}",
@@ -225,7 +250,9 @@ class Loop:
         )
 
 
-def training_batches(config: RunConfig, dataset: DatasetLike, machine: Machine, *, augment: bool) -> Loader:
+def training_batches(
+    config: RunConfig, dataset: DatasetLike, machine: Machine, *, augment: bool, share: Share = WHOLE
+) -> Loader:
     """The training data in orders drawn from the run's seed, on its device."""
     return dataset.training(
         config.batch_size,
@@ -233,4 +260,5 @@ def training_batches(config: RunConfig, dataset: DatasetLike, machine: Machine, 
         augment=augment,
         device=machine.device,
         channels_last=machine.channels_last,
+        share=share,
     )

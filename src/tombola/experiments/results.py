@@ -22,9 +22,16 @@ EXAMPLES = 24
 
 
 def finish(loop: Loop) -> dict[str, Any]:
-    """Take the best epoch, measure it on the test split, once, and write the run's results."""
+    """Take the best epoch, measure it on the test split, once, and write the run's results, which every
+    process gets.
+    """
     loop.learner.load_state_dict(loop.best["learner"])
-    score = evaluate(loop.learner.model, loop.dataset, loop.dataset.test, loop.machine)
+    score = evaluate(loop.learner.model, loop.dataset, loop.dataset.test, loop.machine, loop.ranks)
+    loop.ranks.check_agreement(loop.learner.model.state_dict())
+    return loop.ranks.from_first(lambda: _write(loop, score))
+
+
+def _write(loop: Loop, score: Score) -> dict[str, Any]:
     best = loop.history[loop.best["epoch"] - 1]
     result: dict[str, Any] = {
         "test_accuracy": score.accuracy,

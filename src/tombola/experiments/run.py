@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -20,9 +21,11 @@ from tombola.experiments.interrupt import Interrupt
 from tombola.experiments.learner import DenseLearner, Learner, SearchLearner
 from tombola.experiments.loop import Loop, training_batches
 from tombola.experiments.machine import Machine, resolve
+from tombola.experiments.ranks import ALONE, Ranks, joined
 from tombola.experiments.results import finish
 from tombola.experiments.search_config import SearchConfig
 from tombola.experiments.sparse_learner import SparseLearner
+from tombola.experiments.synchronised import synchronise_batch_norm
 from tombola.experiments.train_config import TrainConfig
 from tombola.rng import Stream, seed_framework
 
@@ -31,27 +34,32 @@ Config = TypeVar("Config", bound=RunConfig)
 
 @dataclass(frozen=True)
 class Outcome:
-    """The folder of a finished run and what its result.json says."""
+    """The folder of a finished run and what its result.json says; `first`: whether this process is the one of
+    the run's that is to report it.
+    """
 
     folder: Path
     result: dict[str, Any]
+    first: bool = True
 
 
-def run(config: RunConfig) -> Outcome:
+def run(config: RunConfig, interrupt: Interrupt | None = None) -> Outcome:
     """Run a search (SearchConfig) or ordinary training to its end, or go on with one.
+
+    `interrupt` says that a signal has come, where the caller watches for signals already.
 
     Raises TombolaError for anything wrong with the configuration, the data or the folder, before
     anything is written; `Interrupted` on a signal.
     """
     config.check()
-    config = _located(config)
-    folder = RunFolder(config.out) if config.out else None
-    if folder and config.resume and folder.config.exists():
-        config = config.completed(type(config).from_toml(folder.config))
-        if result := folder.finished():
-            return Outcome(folder.path, result)
-    elif folder:
-        folder.check_free()  # before the data are read, not after
+    with joined() as ranks:
+        return _run(located(config), ranks, interrupt or Interrupt())
+
+
+def _run(config: Config, ranks: Ranks, interrupt: Interrupt) -> Outcome:
+    config, outcome = ranks.from_first(lambda: _taken_up(config))
+    if outcome is not None:
+        return replace(outcome, first=ranks.first)
     config = resolve(config)
     machine = Machine.prepare(config)
     dataset = data.load(
@@ -63,22 +71,49 @@ def run(config: RunConfig) -> Outcome:
         workers=config.workers,
     )
     seed_framework(Stream(config.seed, "framework", "run"))
-    learner = make_learner(config, dataset, machine)
-    folder = folder or RunFolder.free(_name(config))
-    interrupt = Interrupt()
-    with folder.locked(), interrupt.watched():
-        loop = Loop(config, dataset, learner, machine, folder)
-        if not (config.resume and folder.config.exists()):
-            folder.start(config)
-        elif checkpoint := folder.load_checkpoint():
-            loop.load_state_dict(checkpoint)
-        loop.run(interrupt)
-        return Outcome(folder.path, finish(loop))
+    learner = make_learner(config, dataset, machine, ranks)
+    if not ranks.first:  # or dropout, say, would drop the same in every part of a batch
+        seed_framework(Stream(config.seed, "framework", "run", ranks.share.rank))
+    folder = RunFolder(ranks.from_first(lambda: config.out or RunFolder.free(_name(config)).path))
+    with folder.locked() if ranks.first else nullcontext():
+        with interrupt.watched():
+            loop = Loop(config, dataset, learner, machine, folder, ranks)
+            if checkpoint := ranks.from_first(lambda: _begun(config, folder)):
+                with folder.fitting():
+                    loop.load_state_dict(checkpoint)
+                if ranks.first and loop.history:  # a kill may come between a checkpoint and its line
+                    folder.write_metrics(loop.history)
+            loop.run(interrupt)
+        return Outcome(folder.path, finish(loop), ranks.first)
 
 
-def make_learner(config: RunConfig, dataset: DatasetLike, machine: Machine) -> Learner:
+def _taken_up(config: Config) -> tuple[Config, Outcome | None]:
+    """The configuration, completed by that of the run to go on with; what came out, if that has ended."""
+    folder = RunFolder(config.out) if config.out else None
+    if folder and config.resume and folder.config.exists():
+        config = config.completed(type(config).from_toml(folder.config))
+        if result := folder.finished():
+            return config, Outcome(folder.path, result)
+        folder.check_unlocked()
+    elif folder:
+        folder.check_free()  # before the data are read, not after
+    return config, None
+
+
+def _begun(config: RunConfig, folder: RunFolder) -> dict[str, Any] | None:
+    """The checkpoint to go on from; None at the beginning of a run."""
+    if config.resume and folder.config.exists():
+        config.completed(type(config).from_toml(folder.config))  # another process may have begun it just now
+        return folder.load_checkpoint()
+    folder.start(config)
+    return None
+
+
+def make_learner(config: RunConfig, dataset: DatasetLike, machine: Machine, ranks: Ranks = ALONE) -> Learner:
     """The model of `config` for the data set, on the device, with what is trained in it."""
     model = build_model(config.model, config.width, dataset).to(machine.device)
+    if not ranks.alone:
+        synchronise_batch_norm(model)
     steps = max(1, len(dataset.train) // config.batch_size)
     if isinstance(config, SearchConfig):
         return SearchLearner(model, config, steps)
@@ -103,7 +138,7 @@ def build_model(name: str, width: float, dataset: DatasetLike) -> nn.Module:
     )
 
 
-def _located(config: Config) -> Config:
+def located(config: Config) -> Config:
     """`config` with a folder of images, and files of masks, given from the root: its record must not depend
     on where the command was typed.
     """

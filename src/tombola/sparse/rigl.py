@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+import torch.distributed as dist
 
 from tombola.errors import ArgumentError
 from tombola.search.counts import LayerDensity
@@ -32,7 +33,8 @@ class RigL(Regrowth):
     accumulate : over how many steps before an update the gradient is summed, at most `period`.
     rule : layerwise rule of the density, as in `densities` (the paper: erk); None thins the source evenly.
 
-    Each process of a distributed training sees the gradients of its own examples alone.
+    In a distributed training the gradients are averaged over all processes before an update. A checkpoint
+    between the steps of one sum (`accumulate` above 1) holds those of the process that wrote it.
     The paper updates the mask in the place of the weights every `period` steps; here the weights have been
     updated by then, and the gradient is that of the steps before.
     Raises ArgumentError for an option out of range.
@@ -62,6 +64,7 @@ class RigL(Regrowth):
 
     def may_update(self) -> bool:
         """Not where a gradient has overflowed: in mixed precision the weights were left as they are, too."""
+        self._average()
         return all(bool(torch.isfinite(masked.gradient()).all()) for masked in self.masked.values())
 
     def after_step(self) -> None:
@@ -79,6 +82,15 @@ class RigL(Regrowth):
             masked.stop_probe()
             if name in state:
                 masked.start_probe(self.source.parameter(name), state[name].clone())
+
+    def _average(self) -> None:
+        """Let all processes of a distributed training grow the same weights."""
+        if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
+            return
+        for name, masked in self.masked.items():
+            gradient = masked.gradient() / dist.get_world_size()
+            dist.all_reduce(gradient)
+            masked.start_probe(self.source.parameter(name), gradient)
 
     def _probe(self) -> None:
         """Sum the gradients of the last `accumulate` steps before an update, and of no others."""

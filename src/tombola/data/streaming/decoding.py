@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from PIL import Image
 
 from tombola.data.crops import central_box, mirrored, random_box, reduced, reduction
-from tombola.data.decode import check_depth, one_line
+from tombola.data.decode import FORMATS, check_depth, one_line
 from tombola.data.streaming.images import Cell
 from tombola.errors import DataError
 from tombola.rng import Words
@@ -51,7 +51,7 @@ def decode_cell(cell: Cell, size: int, words: Words | None) -> torch.Tensor:
     `decode_task` does.
     """
     try:
-        with Image.open(io.BytesIO(_bytes_of(cell))) as image:
+        with Image.open(io.BytesIO(_bytes_of(cell)), formats=FORMATS) as image:
             check_depth(image, cell.name)
             box = central_box(*image.size) if words is None else random_box(*image.size, words)
             whole = image.size

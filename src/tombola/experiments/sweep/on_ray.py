@@ -1,0 +1,200 @@
+"""The engine on Ray: each run is a task that is begun again when its process or its machine dies.
+
+Imported only when it is used: ray is an extra.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import time
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tombola.data.locate import VARIABLE
+from tombola.errors import RunError, describe
+from tombola.experiments.config import RunConfig
+from tombola.experiments.interrupt import Interrupt
+from tombola.experiments.sweep.engine import Event
+from tombola.experiments.sweep.file import Resources, SweepRun
+
+if TYPE_CHECKING:
+    from tombola.experiments.sweep.attempt import Attempt
+
+# Seconds for which the process that a dead machine has left behind may hold the folder of its run.
+PATIENCE = 60.0
+_TICK = 0.5
+_CANCEL_EVERY = 2.0
+# Results are small; Ray would take a third of the memory.
+_STORE_BYTES = 100 << 20
+# Seconds in which a cluster must answer.
+_ANSWER = 10.0
+
+
+class OnRay:
+    """Runs as tasks of Ray: on a cluster at `address`, or else on this machine alone.
+
+    What Ray has to say goes to `log`.
+    """
+
+    def __init__(self, resources: Resources, address: str | None, log: Path) -> None:
+        self.resources, self.address, self.log = resources, address, log
+        self.title = f"with Ray at {address}" if address else "with Ray on this machine"
+
+    def run(self, runs: Sequence[SweepRun], interrupt: Interrupt) -> Generator[Event, None, None]:
+        """Run them all, as many at a time as fit.
+
+        Raises RunError where no cluster can be reached, or none of its machines can hold one run.
+        """
+        with ExitStack() as stack:
+            stack.enter_context(_quiet(self.log))
+            stack.enter_context(_connected(self.address))
+            # Ray has put handlers of its own in their place.
+            stack.enter_context(interrupt.watched())
+            self._check_fits()
+            yield from self._events(self._submit(runs), interrupt)
+
+    def _submit(self, runs: Sequence[SweepRun]) -> dict[Any, SweepRun]:
+        import ray
+
+        task = ray.remote(_task).options(
+            num_cpus=self.resources.cpus,
+            num_gpus=self.resources.gpus,
+            max_retries=self.resources.retries,
+            retry_exceptions=False,  # a run that raised would raise again
+        )
+        data = os.environ.get(VARIABLE)
+        environment = {VARIABLE: str(Path(data).absolute())} if data else {}
+        return {task.remote(run.config, str(Path.cwd()), environment): run for run in runs}
+
+    def _events(self, waiting: dict[Any, SweepRun], interrupt: Interrupt) -> Generator[Event, None, None]:
+        import ray
+
+        starts = {run.name: _Start(run) for run in waiting.values()}
+        begun: set[str] = set()
+        cancelled = 0.0
+        while waiting:
+            ready, _ = ray.wait(list(waiting), timeout=_TICK)
+            if interrupt.status is not None and time.monotonic() > cancelled + _CANCEL_EVERY:
+                # In the task, this is what Ctrl-C is to a process: the run writes its checkpoint.
+                for reference in waiting:
+                    ray.cancel(reference, force=False, recursive=False)
+                cancelled = time.monotonic()
+            for run in waiting.values():
+                if run.name not in begun and starts[run.name].happened():
+                    begun.add(run.name)
+                    yield run, None
+            for reference in ready:
+                run = waiting.pop(reference)
+                attempt = self._outcome(reference)
+                if attempt.state != "stopped" or run.name in begun:
+                    yield run, attempt
+
+    def _outcome(self, reference: Any) -> Attempt:
+        import ray
+
+        from tombola.experiments.sweep.attempt import Attempt
+
+        try:
+            attempt: Attempt = ray.get(reference)
+        except ray.exceptions.TaskCancelledError:
+            return Attempt()
+        except (ray.exceptions.WorkerCrashedError, ray.exceptions.NodeDiedError) as error:
+            times = self.resources.retries + 1
+            return Attempt(error=f"its process or machine died, {times} times ({type(error).__name__})")
+        except ray.exceptions.RayTaskError as error:  # a worker without the package
+            return Attempt(error=describe(error.cause))
+        except Exception as error:  # out of memory, and whatever else Ray may have
+            return Attempt(error=describe(error))
+        return attempt
+
+    def _check_fits(self) -> None:
+        """A task that fits nowhere would wait for ever."""
+        import ray
+
+        asked = {"CPU": self.resources.cpus, "GPU": self.resources.gpus}
+        machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+        if not any(all(has.get(kind, 0) >= asked[kind] for kind in asked) for has in machines):
+            most = {kind: max((has.get(kind, 0) for has in machines), default=0) for kind in asked}
+            raise RunError(
+                f"a run takes {asked['CPU']:g} CPUs and {asked['GPU']:g} GPUs, and no machine of Ray's has "
+                f"so many (at most {most['CPU']:g} and {most['GPU']:g})"
+            )
+
+
+class _Start:
+    """Whether a run has begun: its log has grown."""
+
+    def __init__(self, run: SweepRun) -> None:
+        from tombola.experiments.sweep.attempt import LOG
+
+        assert run.config.out is not None
+        self._log = run.config.out / LOG
+        self._before = self._size()
+
+    def happened(self) -> bool:
+        return self._size() > self._before
+
+    def _size(self) -> int:
+        try:
+            return self._log.stat().st_size
+        except OSError:
+            return 0
+
+
+def _task(config: RunConfig, folder: str, environment: Mapping[str, str]) -> Attempt:
+    """What a worker does: one run, in the working directory of whoever typed the command."""
+    for name, value in {"OMP_WAIT_POLICY": "passive", **environment}.items():
+        os.environ.setdefault(name, value)  # before torch is imported
+    if Path(folder).is_dir():
+        os.chdir(folder)
+    from tombola.experiments.sweep.attempt import attempt
+
+    return attempt(config, patience=PATIENCE)
+
+
+@contextmanager
+def _connected(address: str | None) -> Iterator[None]:
+    """A connexion to Ray, unless this process has one. Raises RunError where there is none to be had."""
+    # Read when ray is imported: send no statistics, and leave CUDA_VISIBLE_DEVICES alone without a word.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    import ray
+
+    if ray.is_initialized():
+        yield
+        return
+    _check_answers(address)
+    own: dict[str, Any] = {"include_dashboard": False, "object_store_memory": _STORE_BYTES}
+    try:
+        ray.init(
+            address or "local", log_to_driver=False, logging_level=logging.ERROR, **({} if address else own)
+        )
+    except Exception as error:  # of its own, of gRPC and of the system, by what is wrong
+        what = f"the Ray cluster at {address} cannot be reached" if address else "Ray cannot be started"
+        raise RunError(f"{what}: {describe(error)}") from None
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _check_answers(address: str | None) -> None:
+    """Ray itself would try a wrong address for minutes."""
+    host, _, port = (address or "").removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal():
+        return  # a word such as auto, which Ray knows about
+    try:
+        socket.create_connection((host, int(port)), timeout=_ANSWER).close()
+    except (OSError, OverflowError) as error:
+        raise RunError(f"no Ray cluster answers at {address}: {describe(error)}") from None
+
+
+@contextmanager
+def _quiet(log: Path) -> Iterator[None]:
+    """Whatever Ray prints in this process, from threads of its own, into `log`."""
+    with log.open("a", buffering=1, encoding="utf-8") as file, redirect_stdout(file), redirect_stderr(file):
+        yield

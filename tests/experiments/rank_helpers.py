@@ -1,0 +1,73 @@
+"""Two processes that do the same, as torchrun has them: they live as long as a module's tests."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import socket
+import traceback
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import Any
+
+from commands import Ended, tombola
+from tombola.experiments.ranks import joined
+
+COUNT = 2
+
+
+class Pair:
+    """Calls a function in both processes at once, within a group of its own."""
+
+    def __init__(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._ends, self._processes = [], []
+        for rank in range(COUNT):
+            mine, theirs = context.Pipe()
+            process = context.Process(target=_serve, args=(theirs, rank), daemon=True)
+            process.start()
+            self._ends.append(mine)
+            self._processes.append(process)
+
+    def __call__(self, function: Callable[..., Any], *arguments: Any) -> list[Any]:
+        """What the function, of a module that both can import, returns in each. Fails if it raises in one."""
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        for end in self._ends:
+            end.send((port, function, arguments))
+        answers = []
+        for end in self._ends:
+            assert end.poll(120), "no answer within two minutes"
+            answers.append(end.recv())
+        for failure, _ in answers:
+            assert failure is None, failure
+        return [result for _, result in answers]
+
+    def close(self) -> None:
+        for process in self._processes:
+            process.kill()
+            process.join()
+
+
+def _serve(end: Connection, rank: int) -> None:
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(COUNT)}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
+    while True:
+        port, function, arguments = end.recv()
+        os.environ["MASTER_PORT"] = str(port)
+        try:
+            end.send((None, function(*arguments)))
+        except BaseException:
+            end.send((traceback.format_exc(), None))
+
+
+def command(*arguments: str) -> Ended:
+    """The command in this process of the pair."""
+    return tombola(*arguments)
+
+
+def in_group(function: Callable[..., Any], *arguments: Any) -> Any:
+    """`function(ranks, …)` within the group of the pair."""
+    with joined() as ranks:
+        return function(ranks, *arguments)
