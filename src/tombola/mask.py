@@ -19,11 +19,12 @@ from safetensors import SafetensorError
 
 from tombola.errors import ArgumentError
 from tombola.files import write_atomically
+from tombola.shown import Shown, Table, mask_table
 
 BoolArray = npt.NDArray[np.bool_]
 
 
-class Mask(Mapping[str, BoolArray]):
+class Mask(Shown, Mapping[str, BoolArray]):
     """A read-only mapping {tensor name: boolean array of the tensor's shape}, True = kept.
 
     Raises ArgumentError for an array that is not boolean (0/1 integers are taken as booleans).
@@ -58,6 +59,11 @@ class Mask(Mapping[str, BoolArray]):
         return (
             f"Mask({len(self)} tensors, {self.kept:,} of {self.total:,} weights, density {self.density:.4g})"
         )
+
+    def table(self) -> Table:
+        """What notebooks show."""
+        facts = {"weights": self.total, "kept": self.kept, "density": self.density}
+        return mask_table("Mask", facts, self)
 
     @property
     def kept(self) -> int:

@@ -27,6 +27,7 @@ from tombola.rng import Stream
 from tombola.search.counts import LayerDensity, kept_counts
 from tombola.search.schedule import DensitySchedule, Geometric
 from tombola.search.select import Group, Scored
+from tombola.shown import Shown, Table, mask_table
 from tombola.source.density import AnyRule, rule_name
 from tombola.source.init import kaiming_uniform, uniform
 from tombola.source.network import Source
@@ -39,7 +40,7 @@ SCORE_INITS = ("fan_in", "kaiming_uniform")
 SCOPES = ("layer", "global")
 
 
-class Search:
+class Search(Shown):
     """Edge-popup's scores and thresholds, ready for a method to build on.
 
     Parameters
@@ -101,6 +102,17 @@ class Search:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.mask!r}, {self.steps} steps, {self.source!r})"
+
+    def table(self) -> Table:
+        """What notebooks show: how far it is, and the weights kept now."""
+        mask = self.mask
+        facts = {
+            "steps": self.steps,
+            "density": mask.density,
+            "weights": mask.total,
+            "seed": self.source.seed,
+        }
+        return mask_table(type(self).__name__, facts, mask)
 
     @property
     def scores(self) -> dict[str, nn.Parameter]:

@@ -17,12 +17,13 @@ from torch import nn
 from tombola.errors import ArgumentError, TombolaError, unknown
 from tombola.mask import Mask
 from tombola.rng import Stream, check_seed
+from tombola.shown import Shown, Table, mask_table
 from tombola.source.buffers import Buffers
 from tombola.source.density import AnyRule, rule_name
 from tombola.source.init import DISTRIBUTIONS, FloatArray
 from tombola.source.plan import Include, Layer, make_plan, plan_within
-from tombola.source.recipe import Generations, RandomTensor, Recipe, Shape, check_generations
-from tombola.source.slot import Slot
+from tombola.source.recipe import Generations, RandomTensor, Recipe, Shape
+from tombola.source.slot import Slot, generation_array
 from tombola.source.summary import LayerSummary, summarise_layer
 from tombola.source.surgery import (
     attach_slot,
@@ -34,7 +35,7 @@ from tombola.source.surgery import (
 )
 
 
-class Source:
+class Source(Shown):
     """A random network: model + seed + distribution (+ S_ER), attached to `model` in place.
 
     Every weight of the model is drawn from `seed` by name and frozen; biases are set to 0 (with
@@ -153,6 +154,11 @@ class Source:
             f"density={self.density:g}, {len(self.names)} tensors, {self.mask.total:,} weights, {state})"
         )
 
+    def table(self) -> Table:
+        """What notebooks show: how it is drawn, and its edges."""
+        facts = {"model": type(self.model).__name__, "seed": self.seed, "init": self.recipe.init}
+        return mask_table("Source", {**facts, "density": self.density, "weights": self.mask.total}, self.mask)
+
     @property
     def seed(self) -> int:
         """The seed that everything is drawn from."""
@@ -263,7 +269,7 @@ class Source:
     def restore(self, generations: Mapping[str, Generations | torch.Tensor | None]) -> None:
         """Set every weight to its value of the given generation, as a resumed search needs."""
         self.check_attached("restore weights")
-        arrays = {t.name: _generation_array(t, generations.get(t.name)) for t in self.recipe.tensors}
+        arrays = {t.name: generation_array(t, generations.get(t.name)) for t in self.recipe.tensors}
         for tensor in self.recipe.tensors:
             array = arrays[tensor.name]
             slot, parameter = self._slots[tensor.name], self.parameter(tensor.name)
@@ -339,10 +345,3 @@ class Source:
         slot.make_room(generation)
         assert slot.generations is not None
         slot.generations[where] = generation
-
-
-def _generation_array(tensor: RandomTensor, given: Generations | torch.Tensor | None) -> Generations | None:
-    if given is None:
-        return None
-    array = given.cpu().numpy() if isinstance(given, torch.Tensor) else np.asarray(given)
-    return check_generations(tensor.name, array, tensor.shape)

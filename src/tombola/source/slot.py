@@ -10,8 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import nn
+
+from tombola.source.recipe import Generations, RandomTensor, check_generations
 
 
 class Masking(Protocol):
@@ -81,3 +84,11 @@ class Slot(nn.Module):
 def _narrowest(greatest: int) -> torch.dtype:
     # Not int16, which NCCL cannot send.
     return torch.uint8 if greatest <= torch.iinfo(torch.uint8).max else torch.int32
+
+
+def generation_array(tensor: RandomTensor, given: Generations | torch.Tensor | None) -> Generations | None:
+    """Generations given as an array or a tensor, as int32. Raises what `check_generations` does."""
+    if given is None:
+        return None
+    array = given.cpu().numpy() if isinstance(given, torch.Tensor) else np.asarray(given)
+    return check_generations(tensor.name, array, tensor.shape)

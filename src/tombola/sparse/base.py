@@ -19,6 +19,7 @@ from torch.optim import Optimizer
 
 from tombola.errors import ArgumentError
 from tombola.mask import Mask
+from tombola.shown import Shown, Table, mask_table
 from tombola.source.init import FloatArray
 from tombola.source.network import Source
 from tombola.source.settings import check_state
@@ -30,7 +31,7 @@ Masks = Mapping[str, torch.Tensor]
 """{tensor name: boolean tensor of its shape} of the tensors that take part."""
 
 
-class SparseTraining:
+class SparseTraining(Shown):
     """The weights of a source, trained under `mask`, ready for a method to build on.
 
         sparse = tombola.sparse.RigL(source, density=0.2)
@@ -73,6 +74,17 @@ class SparseTraining:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.mask!r}, {self.steps} steps, {self.source!r})"
+
+    def table(self) -> Table:
+        """What notebooks show: how far it is, and the weights kept now."""
+        mask = self.mask
+        facts = {
+            "steps": self.steps,
+            "density": mask.density,
+            "weights": mask.total,
+            "seed": self.source.seed,
+        }
+        return mask_table(type(self).__name__, facts, mask)
 
     @property
     def mask(self) -> Mask:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from tombola.errors import ArgumentError, TicketError, missing_extra
 from tombola.files import write_atomically
 from tombola.mask import Mask
+from tombola.shown import Shown, Table, mask_table
 from tombola.source.init import FloatArray
 from tombola.source.recipe import FixedTensor, Recipe
 from tombola.ticket.codec import Redraws
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 _MAX_DATA = 1 << 24
 
 
-class Ticket:
+class Ticket(Shown):
     """A strong lottery ticket: recipe of the random network, mask, generations, statistics.
 
     Made by `Search.ticket()`, `Ticket.from_mask` or `Ticket.load`; immutable. Two tickets are equal
@@ -175,6 +176,18 @@ class Ticket:
             f"Ticket(seed={self.seed}, {self.mask.total:,} weights, density {self.density:.4g}, "
             f"{self.nbytes:,} bytes, {self.bits_per_weight:.3g} bits per weight, digest {self.digest[:12]}…)"
         )
+
+    def table(self) -> Table:
+        """What notebooks show: its size, and the weights kept."""
+        facts = {
+            "seed": self.seed,
+            "weights": self.mask.total,
+            "density": self.density,
+            "bytes": self.nbytes,
+            "bits per weight": self.bits_per_weight,
+            "digest": f"{self.digest[:12]}…",
+        }
+        return mask_table("Ticket", facts, self.mask)
 
     def weights(self) -> dict[str, FloatArray]:
         """The materialised weights, {name: float32 array}, +0.0 where pruned: drawn from the seed."""
