@@ -222,7 +222,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "sweep": sweep,
     "report": report,
 }
-RUNS = (["search"], ["train"])
+RUNS = (["search"], ["train"], ["sweep"])
 """How a command begins that a signal ends with a status of its own."""
 
 

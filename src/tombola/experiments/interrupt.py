@@ -52,6 +52,11 @@ class Interrupt:
         if self._number is not None:
             signal.raise_signal(self._number)
 
+    def settled(self) -> int | None:
+        """The status, for a block that ends by it or has done all it had to: it is not raised again."""
+        self._number = None
+        return self.status
+
     def _take(self, number: int, frame: FrameType | None) -> None:
         del frame
         self.status, self._number = EXIT_STATUS[number], number

@@ -70,8 +70,9 @@ def _run(
             board[run.name] = attempt
             display.ended(run, attempt)
             _write(folder, runs, board)
+        status = interrupt.settled()
     ended = sum(attempt.state != "stopped" for attempt in board.values())
-    return None if ended == len(runs) else interrupt.status
+    return None if ended == len(runs) else status
 
 
 def _write(folder: SweepFolder, runs: list[SweepRun], board: dict[str, Attempt]) -> list[Row]:
