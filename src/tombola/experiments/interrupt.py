@@ -38,6 +38,7 @@ class Interrupt:
     def __init__(self) -> None:
         self.status: int | None = None
         self._number: int | None = None
+        self._blocks = 0
 
     @contextmanager
     def watched(self) -> Iterator[None]:
@@ -45,11 +46,16 @@ class Interrupt:
 
         A second Ctrl-C ends the process at once. Other signals may be repeated: schedulers and launchers
         send them to the process and to its group, and SIGKILL when their patience ends. A signal that came
-        too late for the block to stop is raised again after it, for whoever had taken it before.
+        too late for the block to stop is raised again after it, for whoever had taken it before. Of blocks
+        within each other (something may have put handlers of its own in between) the outermost does.
         """
-        with _taken_by(self._take):
-            yield
-        if self._number is not None:
+        self._blocks += 1
+        try:
+            with _taken_by(self._take):
+                yield
+        finally:
+            self._blocks -= 1
+        if self._number is not None and not self._blocks:
             signal.raise_signal(self._number)
 
     def settled(self) -> int | None:
