@@ -161,5 +161,5 @@ def test_a_machine_dies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cluster
         ended = swept(file, out, "--address", cluster.address)
     assert ended.status == 0, ended.err
     (folder,) = lost
-    assert len(processes(folder)) == 2
+    assert len(processes(folder)) > 1  # it went on in another one
     assert_same_as_undisturbed(file, out, 3)
