@@ -24,6 +24,12 @@ def test_what_no_file_system_may_see_is_hashed() -> None:
     assert names[0].startswith("data=b,seed=0-")
 
 
+def test_no_value_looks_like_another_option() -> None:
+    for value in ("x", "X"):
+        one = folder_name({"data": f"{value},lr=0.1", "seed": 0})
+        assert one != folder_name({"data": value, "lr": 0.1, "seed": 0})
+
+
 def test_long_names_are_cut_and_differ() -> None:
     many = {f"option{number}": 0.123456789 for number in range(20)}
     names = {folder_name({**many, "seed": seed}) for seed in range(3)}

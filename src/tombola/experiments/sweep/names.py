@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,13 +22,15 @@ def folder_name(options: Mapping[str, Any]) -> str:
 
     What a file system may not take is replaced, what is too long is cut, and a hash of the whole is added.
     """
-    whole = _join({name: _word(value) for name, value in options.items()})
-    if _SAFE.fullmatch(whole):
+    words = {name: _word(value) for name, value in options.items()}
+    whole = _join(words)
+    # A comma or = in a value could make two runs look alike.
+    if _SAFE.fullmatch(whole) and not any(set(",=") & set(word) for word in words.values()):
         return whole
     # The end of a path says more than its beginning.
     short = _join({name: Path(_word(value)).name for name, value in options.items()})
     kept = re.sub(r"[^A-Za-z0-9_.,=+-]+", "-", short)[:_KEPT]
-    return f"{kept}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
+    return f"{kept}-{hashlib.sha256(json.dumps(words).encode()).hexdigest()[:8]}"
 
 
 def _join(words: Mapping[str, str]) -> str:
