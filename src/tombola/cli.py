@@ -34,7 +34,7 @@ from tombola.cli_status import FAILED, FAULT, UNEXPECTED, explain, rank, torch_n
 from tombola.cli_sweep import sweep
 from tombola.errors import ArgumentError, TicketError
 from tombola.experiments.config import Device, Precision, RunConfig
-from tombola.experiments.interrupt import exit_on_signals, settle
+from tombola.experiments.interrupt import AT_ONCE, SWEEP_AT_ONCE, exit_on_signals, settle
 from tombola.experiments.repeat import read_config
 from tombola.experiments.search_config import SearchConfig
 from tombola.experiments.train_config import TrainConfig
@@ -222,8 +222,8 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "sweep": sweep,
     "report": report,
 }
-RUNS = (["search"], ["train"], ["sweep"])
-"""How a command begins that a signal ends with a status of its own."""
+RUNS = {"search": AT_ONCE, "train": AT_ONCE, "sweep": SWEEP_AT_ONCE}
+"""The commands that a signal ends with a status of its own, and what is said then."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -234,9 +234,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     open_streams()
     given = list(sys.argv[1:] if arguments is None else arguments)
     # A program that calls this function keeps its own handlers.
-    interruptible = arguments is None and given[:1] in RUNS
+    interruptible = arguments is None and given[:1] != [] and given[0] in RUNS
     if interruptible:
-        exit_on_signals(_complain)
+        exit_on_signals(_complain, RUNS[given[0]])
     try:
         return _status(given)
     finally:

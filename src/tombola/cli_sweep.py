@@ -52,7 +52,8 @@ def sweep(
         _say(f"{plan.merged} random draws are the same as others and left out")
     swept = run_sweep(plan, out or Path("runs") / file.stem, engine, address, _say)
     if json:
-        print_json({"folder": str(swept.folder), "failed": swept.failed, "runs": swept.rows})
+        rows = [{name: _told(value) for name, value in row.items()} for row in swept.rows]
+        print_json({"folder": str(swept.folder), "failed": swept.failed, "runs": rows})
     else:
         _print_combinations(plan.runs, swept.rows)
         print_result({"folder": str(swept.folder), "results": str(swept.folder / "results.csv")})
@@ -83,6 +84,10 @@ def _print_combinations(runs: Sequence[SweepRun], rows: Sequence[Mapping[str, An
             _mean(ended, "seconds", "{:.1f}"),
         )
     print_table(table)
+
+
+def _told(value: Any) -> Any:
+    return str(value) if isinstance(value, Path) else value  # JSON has no paths
 
 
 def _values(rows: Sequence[Mapping[str, Any]], name: str) -> list[float]:

@@ -22,6 +22,7 @@ if hasattr(signal, "SIGUSR1"):  # Windows has none
 AT_ONCE = (
     "interrupted before the first step or after the last: what was saved is kept, --resume goes on from it"
 )
+SWEEP_AT_ONCE = "interrupted before the first run or after the last: the same command goes on"
 
 
 class Interrupted(Exception):  # noqa: N818 - not an error: the run was asked to stop
@@ -70,8 +71,8 @@ class Interrupt:
             signal.signal(number, signal.SIG_DFL)
 
 
-def exit_on_signals(complain: Callable[[str], None]) -> None:
-    """From now on a signal ends this process at once, with its status and one line.
+def exit_on_signals(complain: Callable[[str], None], line: str = AT_ONCE) -> None:
+    """From now on a signal ends this process at once, with its status and one `line`.
 
     For a process that does nothing else. Nothing is raised: an exception out of a signal is lost where
     Python ignores exceptions, as it does now and then while modules are imported.
@@ -80,7 +81,7 @@ def exit_on_signals(complain: Callable[[str], None]) -> None:
     def leave(number: int, frame: FrameType | None) -> None:
         del frame
         try:
-            complain(AT_ONCE)
+            complain(line)
             sys.stderr.flush()
         finally:
             os._exit(EXIT_STATUS[number])
@@ -109,6 +110,17 @@ def _taken_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None
         yield
     finally:
         for number, before in old.items():
+            signal.signal(number, before)
+
+
+@contextmanager
+def handler_kept(number: int) -> Iterator[None]:
+    """Put this process's handler of a signal back after the block, which may set one of its own."""
+    before = signal.getsignal(number)
+    try:
+        yield
+    finally:
+        if before is not None and threading.current_thread() is threading.main_thread():
             signal.signal(number, before)
 
 

@@ -15,7 +15,7 @@ from sweep_helpers import COMMON, main_thread_only, results, swept, tickets, wri
 from commands import WITHOUT_TORCH, Ended, everything_in, python, refusal, result_of, tombola, write_module
 from tombola.experiments.config import RunConfig
 from tombola.experiments.folder import RunFolder
-from tombola.experiments.interrupt import Interrupt
+from tombola.experiments.interrupt import SWEEP_AT_ONCE, Interrupt
 from tombola.experiments.search_config import SearchConfig
 from tombola.experiments.sweep import here
 from tombola.experiments.sweep.attempt import Attempt, attempt
@@ -224,6 +224,51 @@ def test_stopped_and_resumed(
     assert swept(file, tmp_path / "whole").status == 0
     assert tickets(out) == tickets(tmp_path / "whole")
     assert len(tickets(out)) == 3
+
+
+# The command as a shell runs it, preempted at the first opening of a file of that name.
+PREEMPTED = """
+import os, signal, sys
+from tombola.cli import main
+name = sys.argv.pop(1)
+def audit(event, arguments):
+    global name
+    if event == "open" and name and name in str(arguments[0]):
+        name = ""
+        os.kill(os.getpid(), signal.SIGTERM)
+sys.addaudithook(audit)
+sys.exit(main())
+"""
+MOMENTS = {
+    ".sweep.toml.": SWEEP_AT_ONCE,
+    "log.txt": "interrupted with 0 of 1 runs finished; the same command goes on",
+}
+
+
+@pytest.mark.parametrize("name", MOMENTS)
+def test_preempted_in_a_process_of_its_own(tmp_path: Path, name: str) -> None:
+    """Whose status is the scheduler's sign to run it again."""
+    file = write_sweep(tmp_path / "some.toml", "")
+    options = ("sweep", file, "--out", tmp_path / "out", "--engine", "here")
+    ended = python(PREEMPTED, name, *options, cwd=tmp_path)
+    assert (ended.status, ended.out, ended.err.splitlines()[-1]) == (75, "", f"tombola: {MOMENTS[name]}")
+
+
+def test_what_killed_processes_left_is_removed(whole: tuple[Path, Ended], tmp_path: Path) -> None:
+    file, out = copied(whole, tmp_path)
+    for name in (".sweep.toml.abcdefgh.partial", ".results.csv.abcdefgh.partial"):
+        (out / name).touch()
+    assert swept(file, out).status == 0
+    assert not list(out.glob("*.partial"))
+
+
+def test_paths_as_json(tmp_path: Path) -> None:
+    given = tmp_path / "no-such-mask"
+    file = write_sweep(tmp_path / "some.toml", f"[grid]\nsource_mask = ['{given}']\n")
+    ended = swept(file, tmp_path / "out", "--engine", "here", "--json")
+    assert ended.status == 1
+    (row,) = json.loads(ended.out)["runs"]
+    assert (row["source_mask"], row["state"]) == (str(given), "failed")
 
 
 def test_a_held_run_folder_is_waited_for_or_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

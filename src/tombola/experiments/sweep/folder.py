@@ -21,7 +21,7 @@ from tombola.experiments.folder import RunFolder
 from tombola.experiments.run import located
 from tombola.experiments.sweep.attempt import Attempt
 from tombola.experiments.sweep.file import Sweep, SweepRun
-from tombola.files import write_atomically
+from tombola.files import remove_leftovers, write_atomically
 
 Row = dict[str, Any]
 
@@ -40,6 +40,8 @@ class SweepFolder:
         if RunFolder(self.path).config.exists():
             raise RunError(f"{self.path} holds a run, and no sweep: choose another --out")
         with RunFolder(self.path).locked():
+            for file in (self.file, self.results):
+                remove_leftovers(self.path, file.name)
             yield
 
     def open(self, sweep: Sweep) -> tuple[list[SweepRun], dict[str, Attempt]]:
