@@ -7,7 +7,7 @@ import re
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +58,8 @@ def epochs_of_last_process(folder: Path) -> int:
 
 def test_a_killed_worker_a_failing_run_and_a_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On this machine: the process of a run is killed after its first checkpoint and begun again, another
-    run diverges, then all are stopped. Resumed without Ray, the rest is as if nothing had happened.
+    run diverges, the first one's machine is preempted, then all are stopped. Resumed without Ray, the rest is
+    as if nothing had happened.
     """
     main_thread_only()
     text = "[[list]]\nperiod = 7\n[[list]]\nweight_decay = 1e38\n[[list]]\nperiod = 9\n"
@@ -71,10 +72,17 @@ def test_a_killed_worker_a_failing_run_and_a_stop(tmp_path: Path, monkeypatch: p
         wait_for(lambda: has_checkpoint(victim))
         os.kill(processes(victim)[0], signal.SIGKILL)
         wait_for(lambda: len(processes(victim)) == 2 and epochs_of_last_process(victim) > 0)
+        os.kill(processes(victim)[1], signal.SIGTERM)
+        wait_for(lambda: len(processes(victim)) == 3)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    with meanwhile(disturb):
-        ended = swept(file, out, "--engine", "ray")
+    # As in a script that runs the sweep in its background.
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with meanwhile(disturb):
+            ended = swept(file, out, "--engine", "ray")
+    finally:
+        signal.signal(signal.SIGINT, before)
     slow.unlink()
     assert (ended.status, ended.out) == (75, "")
     said = ended.err.splitlines()
@@ -84,6 +92,7 @@ def test_a_killed_worker_a_failing_run_and_a_stop(tmp_path: Path, monkeypatch: p
     )
     assert "raylet" not in ended.err
     assert "interrupted in epoch" in (victim / "log.txt").read_text()
+    assert not (victim / "result.json").exists()
     assert results(out)[failing]["state"] == "failed"
     ended = swept(file, out)
     assert ended.status == 1
@@ -155,6 +164,10 @@ def test_a_machine_dies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cluster
             if parent(processes(folder)[-1]) == raylet.process.pid
         )
         cluster.remove_node(doomed, allow_graceful=False)
+        # It takes its processes along. Here they would notice after a second, in which the run might end.
+        for folder in lost:
+            with suppress(ProcessLookupError):
+                os.kill(processes(folder)[-1], signal.SIGKILL)
         slow.unlink()
 
     with meanwhile(kill):

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from tombola.data.locate import VARIABLE
 from tombola.errors import RunError, describe
 from tombola.experiments.config import RunConfig
-from tombola.experiments.interrupt import Interrupt
+from tombola.experiments.interrupt import Interrupt, handler_kept
 from tombola.experiments.sweep.engine import Event
 from tombola.experiments.sweep.file import Resources, SweepRun
 
@@ -51,13 +53,17 @@ class OnRay:
         """
         with ExitStack() as stack:
             stack.enter_context(_quiet(self.log))
-            stack.enter_context(_connected(self.address))
-            # Ray has put handlers of its own in their place.
-            stack.enter_context(interrupt.watched())
+            try:
+                stack.enter_context(_connected(self.address))
+            except SystemExit:  # Ray's answer to a SIGTERM that comes while it starts
+                signal.raise_signal(signal.SIGTERM)
+                return
             self._check_fits()
-            yield from self._events(self._submit(runs), interrupt)
+            if interrupt.status is None:
+                yield from self._events(runs, interrupt)
 
-    def _submit(self, runs: Sequence[SweepRun]) -> dict[Any, SweepRun]:
+    def _submitter(self) -> Callable[[SweepRun], Any]:
+        """What hands a run to Ray: it returns the reference to what is going to come of it."""
         import ray
 
         task = ray.remote(_task).options(
@@ -68,13 +74,18 @@ class OnRay:
         )
         data = os.environ.get(VARIABLE)
         environment = {VARIABLE: str(Path(data).absolute())} if data else {}
-        return {task.remote(run.config, str(Path.cwd()), environment): run for run in runs}
+        return lambda run: task.remote(run.config, str(Path.cwd()), environment)
 
-    def _events(self, waiting: dict[Any, SweepRun], interrupt: Interrupt) -> Generator[Event, None, None]:
+    def _events(self, runs: Sequence[SweepRun], interrupt: Interrupt) -> Generator[Event, None, None]:
         import ray
 
-        starts = {run.name: _Start(run) for run in waiting.values()}
+        from tombola.experiments.sweep.attempt import Attempt
+
+        starts = {run.name: _Start(run) for run in runs}
+        submit = self._submitter()
+        waiting = {submit(run): run for run in runs}
         begun: set[str] = set()
+        stops: Counter[str] = Counter()
         cancelled = 0.0
         while waiting:
             ready, _ = ray.wait(list(waiting), timeout=_TICK)
@@ -90,6 +101,13 @@ class OnRay:
             for reference in ready:
                 run = waiting.pop(reference)
                 attempt = self._outcome(reference)
+                if attempt.state == "stopped" and interrupt.status is None:
+                    # Its machine, not the sweep, was told to stop: the run goes on elsewhere.
+                    stops[run.name] += 1
+                    if stops[run.name] <= self.resources.retries:
+                        waiting[submit(run)] = run
+                        continue
+                    attempt = Attempt(error=f"its process was stopped by a signal, {stops[run.name]} times")
                 if attempt.state != "stopped" or run.name in begun:
                     yield run, attempt
 
@@ -149,6 +167,9 @@ def _task(config: RunConfig, folder: str, environment: Mapping[str, str]) -> Att
     """What a worker does: one run, in the working directory of whoever typed the command."""
     for name, value in {"OMP_WAIT_POLICY": "passive", **environment}.items():
         os.environ.setdefault(name, value)  # before torch is imported
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # Inherited from a shell that runs the sweep in the background; Ray cancels by SIGINT alone.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if Path(folder).is_dir():
         os.chdir(folder)
     from tombola.experiments.sweep.attempt import attempt
@@ -162,17 +183,23 @@ def _connected(address: str | None) -> Iterator[None]:
     # Read when ray is imported: send no statistics, and leave CUDA_VISIBLE_DEVICES alone without a word.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    import ray
-
+    try:
+        import ray
+    except ImportError as error:
+        raise RunError(f"Ray is installed and cannot be imported: {describe(error)}") from None
     if ray.is_initialized():
         yield
         return
     _check_answers(address)
-    own: dict[str, Any] = {"include_dashboard": False, "object_store_memory": _STORE_BYTES}
+    own: dict[str, Any] = {"include_dashboard": False, "object_store_memory": _STORE_BYTES, **_bound()}
     try:
-        ray.init(
-            address or "local", log_to_driver=False, logging_level=logging.ERROR, **({} if address else own)
-        )
+        with handler_kept(signal.SIGTERM):  # Ray sets one that ends the process
+            ray.init(
+                address or "local",
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                **({} if address else own),
+            )
     except Exception as error:  # of its own, of gRPC and of the system, by what is wrong
         what = f"the Ray cluster at {address} cannot be reached" if address else "Ray cannot be started"
         raise RunError(f"{what}: {describe(error)}") from None
@@ -182,13 +209,19 @@ def _connected(address: str | None) -> Iterator[None]:
         ray.shutdown()
 
 
+def _bound() -> dict[str, int]:
+    """The number of CPUs where a scheduler of jobs has bound this process to some, which Ray overlooks."""
+    bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
+    return {"num_cpus": bound} if 0 < bound < (os.cpu_count() or 1) else {}
+
+
 def _check_answers(address: str | None) -> None:
     """Ray itself would try a wrong address for minutes."""
     host, _, port = (address or "").removeprefix("ray://").rpartition(":")
     if not host or not port.isdecimal():
         return  # a word such as auto, which Ray knows about
     try:
-        socket.create_connection((host, int(port)), timeout=_ANSWER).close()
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_ANSWER).close()
     except (OSError, OverflowError) as error:
         raise RunError(f"no Ray cluster answers at {address}: {describe(error)}") from None
 
