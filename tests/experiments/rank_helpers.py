@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import socket
 import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
+from unittest import mock
+
+import torch
 
 from commands import Ended, tombola
+from tombola.experiments.loop import Loop
 from tombola.experiments.ranks import joined
 
 COUNT = 2
@@ -65,6 +70,19 @@ def _serve(end: Connection, rank: int) -> None:
 def command(*arguments: str) -> Ended:
     """The command in this process of the pair."""
     return tombola(*arguments)
+
+
+def stopped(at: int, *arguments: str) -> Ended:
+    """The command; the second process alone gets a signal, in step `at` of the run."""
+    step = Loop._train_step
+
+    def train_step(loop: Loop, x: torch.Tensor, y: torch.Tensor) -> None:
+        step(loop, x, y)
+        if loop.epoch * len(loop.batches) + loop.step + 1 == at and not loop.ranks.first:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with mock.patch.object(Loop, "_train_step", train_step):
+        return tombola(*arguments)
 
 
 def in_group(function: Callable[..., Any], *arguments: Any) -> Any:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +11,7 @@ from unittest import mock
 
 import pytest
 import torch
-from rank_helpers import Pair, command, in_group
+from rank_helpers import Pair, command, in_group, stopped
 
 from commands import STEPS, TINY, Ended, everything_in, finished, metrics_of, result_of, ticket_of, tombola
 from tombola import ArgumentError, RunError, data, models
@@ -117,19 +115,6 @@ def test_processes_that_differ_are_named_before_anything_is_written(pair: Pair, 
     assert len(metrics_of(tmp_path / "run")) == 1
     state = torch.load(tmp_path / "run" / "checkpoint" / "latest.pt", weights_only=True)
     assert (state["epoch"], state["step"]) == (1, 0)
-
-
-def stopped(at: int, *arguments: str) -> Ended:
-    """The command; the second process alone gets a signal, in step `at` of the run."""
-    step = Loop._train_step
-
-    def train_step(loop: Loop, x: torch.Tensor, y: torch.Tensor) -> None:
-        step(loop, x, y)
-        if loop.epoch * len(loop.batches) + loop.step + 1 == at and not loop.ranks.first:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    with mock.patch.object(Loop, "_train_step", train_step):
-        return tombola(*arguments)
 
 
 def test_a_signal_to_one_stops_all_at_the_same_step_and_the_run_goes_on_exactly(

@@ -8,9 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from tombola.data.loader import DatasetLike, SplitLike
+from tombola.data.loader import WHOLE, DatasetLike, SplitLike
 from tombola.experiments.machine import Machine
 from tombola.experiments.ranks import ALONE, Ranks
+from tombola.experiments.synchronised import needs_whole_batches
 
 EVALUATION_BATCH = 500
 
@@ -29,27 +30,31 @@ def evaluate(
     model: nn.Module, dataset: DatasetLike, split: SplitLike, machine: Machine, ranks: Ranks = ALONE
 ) -> Score:
     """The score of `model` on a split that holds at least one example, in evaluation mode. Each of `ranks`
-    answers its share, and gets the whole score.
+    answers its share, and gets the whole score. Where answers depend on the batch, each answers all of it.
     """
+    share = WHOLE if needs_whole_batches(model) else ranks.share
     batches = dataset.evaluation(
         split,
         EVALUATION_BATCH,
         device=machine.device,
         channels_last=machine.channels_last,
-        share=ranks.share,
+        share=share,
     )
     training = model.training
     model.eval()
     answers = torch.zeros(len(split), dtype=torch.int64)
     loss, first = torch.zeros((), device=machine.device), 0
     for step, (x, y) in enumerate(batches.epoch(0)):
-        here, first = ranks.share.of(first, first + batches.size(step)), first + batches.size(step)
+        here, first = share.of(first, first + batches.size(step)), first + batches.size(step)
         if len(y):
             with machine.autocast():
                 logits = model(x)
             loss += F.cross_entropy(logits.float(), y, reduction="sum")
             answers[here] = logits.argmax(1).cpu()
     model.train(training)
-    answers, loss = ranks.total(answers), ranks.total(loss)
+    if share is WHOLE:
+        answers, loss = ranks.from_first(lambda: (answers, loss.cpu()))
+    else:
+        answers, loss = ranks.total(answers), ranks.total(loss)
     right = int((answers == split.labels.cpu()).sum())
     return Score(right / len(split), float(loss) / len(split), answers)

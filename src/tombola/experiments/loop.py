@@ -19,6 +19,7 @@ from tombola.experiments.interrupt import Interrupt, Interrupted
 from tombola.experiments.learner import Learner
 from tombola.experiments.machine import Machine, random_state, set_random_state
 from tombola.experiments.ranks import ALONE, Ranks
+from tombola.experiments.synchronised import own_statistics
 from tombola.search.schedule import Cosine
 
 # How many steps go by between two looks at the losses on a GPU, which has to be waited for.
@@ -47,7 +48,8 @@ class Loop:
         self.config, self.dataset, self.learner = config, dataset, learner
         self.machine, self.folder, self.ranks = machine, folder, ranks
         self.batches = training_batches(config, dataset, machine, augment=config.augment, share=ranks.share)
-        self._model = ranks.wrap(learner.model)
+        # Of the models here every parameter takes part in every step; of a user's own who knows.
+        self._model = ranks.wrap(learner.model, partly_used=":" in config.model)
         self.optimizer = torch.optim.SGD(
             learner.parameters(), lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay
         )
@@ -129,6 +131,7 @@ class Loop:
             if self.ranks.alone or self._looks():
                 self._stop_if_asked(interrupt, more=self.step < len(self.batches))
         self._check_losses(self.step)
+        self.ranks.spread(own_statistics(self.learner.model))
         self._end_epoch(display, (self.seen - first) / (time.monotonic() - began))
         self._stop_if_asked(interrupt, more=self.epoch < len(self.plan))
 
@@ -242,6 +245,7 @@ class Loop:
             return
         self._check_losses(self.step)
         self._check_trained()
+        self.ranks.spread(own_statistics(self.learner.model))
         self._save_checkpoint()
         raise Interrupted(
             f"interrupted in epoch {self.epoch + 1}, step {self.step}; "

@@ -10,7 +10,7 @@ import hashlib
 import os
 import socket
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -75,15 +75,34 @@ class Ranks:
         dist.all_gather_object(given, mine)
         return given
 
-    def wrap(self, model: nn.Module) -> nn.Module:
+    def spread(self, tensors: Iterable[torch.Tensor]) -> None:
+        """Set each of `tensors`, in place, to what it is in the first process."""
+        if not self.alone:
+            for tensor in tensors:
+                dist.broadcast(tensor, 0)
+
+    def wrap(self, model: nn.Module, *, partly_used: bool = False) -> nn.Module:
         """`model`, averaging its gradients over all processes. Its buffers are not sent at every step: masks
         come out of the scores, and statistics are those of the whole batch (see `synchronise_batch_norm`).
+        With `partly_used` not every trained parameter need take part in every step, which costs a look at
+        the whole graph.
         """
         if self.alone:
             return model
         with warnings.catch_warnings():  # newer versions of torch have another name for the option
             warnings.simplefilter("ignore")
-            return DistributedDataParallel(model, broadcast_buffers=False)
+            return DistributedDataParallel(model, broadcast_buffers=False, find_unused_parameters=partly_used)
+
+    def check_data(self, fingerprint: Callable[[], str]) -> None:
+        """Raise RunError naming the processes whose data are not those of the first. Batches of other data
+        would be others, or fewer, and the processes wait for each other for ever.
+        """
+        if self.alone:
+            return
+        given = self.of_each((socket.gethostname(), fingerprint()))
+        wrong = [f"rank {rank} on {host}" for rank, (host, data) in enumerate(given) if data != given[0][1]]
+        if wrong:
+            raise RunError(f"the processes do not find the same data: other than rank 0 {', '.join(wrong)}")
 
     def check_agreement(self, state: Mapping[str, Any]) -> None:
         """Raise RunError naming the processes whose tensors in `state` are not those of the first, and the
@@ -112,11 +131,11 @@ ALONE = Ranks()
 
 
 @contextmanager
-def joined() -> Iterator[Ranks]:
+def joined(*, gpus: bool = True) -> Iterator[Ranks]:
     """Join the other processes that torchrun has started, if it has; leave them at the end.
 
-    On GPUs each takes the one of its local rank. Raises ArgumentError for variables that are no numbers, or
-    for fewer GPUs than processes on a machine.
+    Where there are GPUs, and `gpus` says that they may be used, each takes the one of its local rank. Raises
+    ArgumentError for variables that are no numbers, or for fewer GPUs than processes on a machine.
     """
     if dist.is_available() and dist.is_initialized():
         yield Ranks(dist.get_rank(), dist.get_world_size())
@@ -128,16 +147,19 @@ def joined() -> Iterator[Ranks]:
     if count == 1:
         yield Ranks()
         return
-    if torch.cuda.is_available():
-        local, gpus = _number("LOCAL_RANK"), torch.cuda.device_count()
-        if local >= gpus:
+    _number("MASTER_PORT")
+    gpus = gpus and torch.cuda.is_available()
+    if gpus:
+        local, there = _number("LOCAL_RANK"), torch.cuda.device_count()
+        if local >= there:
             raise ArgumentError(
-                f"process {local} of this machine needs a GPU of its own, but there are {gpus}"
+                f"process {local} of this machine needs a GPU of its own, but there are {there}: "
+                "start fewer, or give --device cpu"
             )
         torch.cuda.set_device(local)
     try:
         # gloo always: what is not on a GPU goes by it.
-        dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+        dist.init_process_group("cpu:gloo,cuda:nccl" if gpus else "gloo")
         yield Ranks(rank, count)
     except RuntimeError as error:
         # gloo and NCCL have no class of errors that all of theirs are of.

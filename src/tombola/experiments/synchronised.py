@@ -11,7 +11,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 
 
 def synchronise_batch_norm(model: nn.Module) -> None:
@@ -20,6 +20,27 @@ def synchronise_batch_norm(model: nn.Module) -> None:
         if type(module) in (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d):
             # The module stays the one that the model knows, with its hooks and its names.
             module.__class__ = SynchronisedBatchNorm
+
+
+def own_statistics(model: nn.Module) -> list[torch.Tensor]:
+    """The running statistics that each process takes of its own part of a batch: those of normalisations that
+    `synchronise_batch_norm` leaves alone.
+    """
+    layers = (module for module in model.modules() if isinstance(module, _NormBase))
+    return [
+        buffer
+        for layer in layers
+        if not isinstance(layer, SynchronisedBatchNorm)
+        for buffer in (layer.running_mean, layer.running_var)
+        if buffer is not None
+    ]
+
+
+def needs_whole_batches(model: nn.Module) -> bool:
+    """Whether a batch normalisation of `model` keeps no statistics: then it takes those of the batch in
+    evaluation, too, and every process has to see the whole of it.
+    """
+    return any(isinstance(module, _BatchNorm) and module.running_mean is None for module in model.modules())
 
 
 class SynchronisedBatchNorm(_BatchNorm):
@@ -31,7 +52,7 @@ class SynchronisedBatchNorm(_BatchNorm):
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Input of shape (B, C, …), normalised for each of the C channels."""
-        if not (self.training or self.running_mean is None):
+        if not self.training:
             return super().forward(input)
         self._check_input_dim(input)
         over = [axis for axis in range(input.ndim) if axis != 1]
@@ -78,9 +99,7 @@ class _Total(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> torch.Tensor:
-        total = gradients[0].contiguous().clone()
-        dist.all_reduce(total)
-        return total
+        return _total(gradients[0].contiguous())  # which has a gradient in its turn: GraSP takes it
 
 
 def _total(mine: torch.Tensor) -> torch.Tensor:

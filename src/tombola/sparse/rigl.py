@@ -33,8 +33,8 @@ class RigL(Regrowth):
     accumulate : over how many steps before an update the gradient is summed, at most `period`.
     rule : layerwise rule of the density, as in `densities` (the paper: erk); None thins the source evenly.
 
-    In a distributed training the gradients are averaged over all processes before an update. A checkpoint
-    between the steps of one sum (`accumulate` above 1) holds those of the process that wrote it.
+    In a distributed training the gradients that are summed are averaged over all processes after every step,
+    so that the state of one is that of all.
     The paper updates the mask in the place of the weights every `period` steps; here the weights have been
     updated by then, and the gradient is that of the steps before.
     Raises ArgumentError for an option out of range.
@@ -64,11 +64,11 @@ class RigL(Regrowth):
 
     def may_update(self) -> bool:
         """Not where a gradient has overflowed: in mixed precision the weights were left as they are, too."""
-        self._average()
         return all(bool(torch.isfinite(masked.gradient()).all()) for masked in self.masked.values())
 
     def after_step(self) -> None:
         """Update the masks when a period is full; then see to it that the next gradients are summed."""
+        self._average()
         super().after_step()
         self._probe()
 
@@ -88,9 +88,10 @@ class RigL(Regrowth):
         if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
             return
         for name, masked in self.masked.items():
-            gradient = masked.gradient() / dist.get_world_size()
-            dist.all_reduce(gradient)
-            masked.start_probe(self.source.parameter(name), gradient)
+            if masked.probe is not None:
+                gradient = masked.gradient() / dist.get_world_size()
+                dist.all_reduce(gradient)
+                masked.start_probe(self.source.parameter(name), gradient)
 
     def _probe(self) -> None:
         """Sum the gradients of the last `accumulate` steps before an update, and of no others."""
