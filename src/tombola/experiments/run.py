@@ -52,7 +52,7 @@ def run(config: RunConfig, interrupt: Interrupt | None = None) -> Outcome:
     anything is written; `Interrupted` on a signal.
     """
     config.check()
-    with joined() as ranks:
+    with joined(gpus=config.device != "cpu") as ranks:
         return _run(located(config), ranks, interrupt or Interrupt())
 
 
@@ -60,7 +60,8 @@ def _run(config: Config, ranks: Ranks, interrupt: Interrupt) -> Outcome:
     config, outcome = ranks.from_first(lambda: _taken_up(config))
     if outcome is not None:
         return replace(outcome, first=ranks.first)
-    config = resolve(config)
+    # What the machines are left to choose is the first's choice, or half a batch had another precision.
+    config = resolve(ranks.from_first(lambda: resolve(config)))
     machine = Machine.prepare(config)
     dataset = data.load(
         config.data,
@@ -70,6 +71,7 @@ def _run(config: Config, ranks: Ranks, interrupt: Interrupt) -> Outcome:
         image_size=config.image_size,
         workers=config.workers,
     )
+    ranks.check_data(dataset.fingerprint)
     seed_framework(Stream(config.seed, "framework", "run"))
     learner = make_learner(config, dataset, machine, ranks)
     if not ranks.first:  # or dropout, say, would drop the same in every part of a batch
