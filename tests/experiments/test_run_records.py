@@ -29,7 +29,8 @@ CHECKPOINTS = {"checkpoint/latest.pt", "checkpoint/previous.pt"}
 
 
 def test_the_files_of_a_search() -> None:
-    assert set(everything_in(finished())) | {".lock"} == FILES | CHECKPOINTS | {"ticket.tombola"}
+    files = set(everything_in(finished())) | {".lock"}
+    assert files == FILES | CHECKPOINTS | {"ticket.tombola", "layers.json"}
 
 
 def test_the_files_of_dense_training() -> None:

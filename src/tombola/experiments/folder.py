@@ -3,6 +3,7 @@
 config.toml      the configuration; `--config` runs it again
 checkpoint/      latest.pt and the one before it, previous.pt
 metrics.jsonl    one line per epoch
+layers.json      what a search, or sparse training, kept of each layer
 result.json      written last: a run is finished when it is there
 """
 

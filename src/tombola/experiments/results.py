@@ -11,6 +11,7 @@ import safetensors.torch
 
 from tombola._version import __version__
 from tombola.experiments.evaluation import Score, evaluate
+from tombola.experiments.layers import write_layers
 from tombola.experiments.learner import DenseLearner, SearchLearner
 from tombola.experiments.loop import Loop
 from tombola.experiments.sparse_learner import SparseLearner
@@ -63,10 +64,12 @@ def _write(loop: Loop, score: Score) -> dict[str, Any]:
 def _save_ticket(loop: Loop, learner: SearchLearner, result: dict[str, Any]) -> dict[str, Any]:
     ticket = learner.search.ticket(_metadata(loop, learner, result))
     ticket.save(loop.folder.path / "ticket.tombola")
+    source = learner.search.source
+    write_layers(loop.folder.path, source.mask, ticket.mask, source.generations())
     return {
         "method": loop.config.settings()["method"],
         "density": ticket.density,
-        "source_density": learner.search.source.density,
+        "source_density": source.density,
         "weights": ticket.mask.total,
         "ticket_bytes": ticket.nbytes,
         "bits_per_weight": ticket.bits_per_weight,
@@ -79,6 +82,7 @@ def _save_sparse(loop: Loop, learner: SparseLearner) -> dict[str, Any]:
     training, mask = learner.training, learner.training.mask
     size = training.save(loop.folder.path / "model.safetensors", loop.config.layout)
     mask.save(loop.folder.path / "mask.safetensors")
+    write_layers(loop.folder.path, training.source.mask, mask, None)
     checks = [name for name in ("reinit", "shuffle") if getattr(loop.config, name)]
     return {
         "method": loop.config.method,
