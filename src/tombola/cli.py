@@ -30,6 +30,7 @@ from tombola.cli_output import (
     print_result,
     print_ticket,
 )
+from tombola.cli_report import report
 from tombola.cli_status import FAILED, FAULT, UNEXPECTED, explain, rank, torch_needed
 from tombola.cli_sweep import sweep
 from tombola.errors import ArgumentError, TicketError
@@ -191,22 +192,6 @@ def export(
 
         told = write(loaded, out, to, model=model, width=width, classes=classes, input_shape=input_shape)
     print_json(told) if json else print_result(told)
-    return 0
-
-
-def report(runs: Annotated[tuple[Path, ...], tyro.conf.Positional], png: Path, json: Json = False) -> int:
-    """Draw the accuracies of runs over their epochs, and some of the first run's answers.
-
-    Args:
-        runs: Folders of runs.
-        png: The picture to write.
-        json: Print the result as JSON.
-    """
-    from tombola.report.picture import draw
-
-    draw(runs, png)
-    result = {"picture": str(png)}
-    print_json(result) if json else print_result(result)
     return 0
 
 

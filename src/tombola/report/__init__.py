@@ -1,1 +1,1 @@
-"""Pictures made from records alone."""
+"""Pages, tables and pictures made from records alone."""
