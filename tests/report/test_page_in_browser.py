@@ -71,6 +71,7 @@ def some(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(finished("train"), folder / "dense")
     unfinished(folder / "stopped")
     write_run(folder / "<b>bold</b>", {"seed": 2**64 - 1, "data": "</script><script>alert(1)</script>"})
+    (folder / "<b>bold</b>" / "layers.json").unlink()  # as of an earlier version
     write_run(folder / "broken")
     (folder / "broken" / "result.json").write_text("{")
     return page_of(folder)
@@ -208,6 +209,7 @@ def test_what_is_not_known_of_a_run_is_said(shown: Shown) -> None:
     for name, text in (
         ("dense", "Dense training keeps every weight."),
         ("stopped", "Known once the run has ended."),
+        ("bold", "The run has no layers.json: it was made by an earlier version."),
     ):
         shown.filtered(name, 1)
         shown.tab.click("#table button.open")

@@ -38,7 +38,12 @@ function showSpread(spread, kind) {
   const [mean, deviation] = spread;
   if (deviation === null) return show(mean, kind);
   if (kind === "percent") return `${(100 * mean).toFixed(2)} ± ${(100 * deviation).toFixed(2)} %`;
-  return `${show(mean, kind)} ± ${show(deviation, kind)}`;
+  if (kind === "seconds" && mean < 600) return `${mean.toFixed(1)} ± ${deviation.toFixed(1)} s`;
+  if (kind !== "number") return `${show(mean, kind)} ± ${show(deviation, kind)}`;
+  if (deviation < 1e-9 * Math.abs(mean)) return `${show(mean, kind)} ± 0`;
+  // To the second digit of the deviation, where that is not finer than anybody reads.
+  const digits = Math.min(4, Math.max(0, 1 - Math.floor(Math.log10(deviation))));
+  return `${mean.toFixed(digits)} ± ${deviation.toFixed(digits)}`;
 }
 
 const settingsOf = (run) => ({ ...report.common, ...run.settings });
