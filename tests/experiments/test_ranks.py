@@ -57,7 +57,8 @@ def test_two_processes_find_the_same_ticket_at_every_checkpoint_and_write_once(
     assert "epoch   2/2" in first.err
     assert first.out
     assert (second.out, second.err) == ("", "")
-    names = {"config.toml", "metrics.jsonl", "result.json", "ticket.tombola", "examples.npz", ".lock"}
+    records = {"config.toml", "metrics.jsonl", "result.json", "layers.json", "examples.npz"}
+    names = {*records, "ticket.tombola", ".lock"}
     assert {path.name for path in (tmp_path / "run").iterdir()} == {*names, "checkpoint"}
 
 

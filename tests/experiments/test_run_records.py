@@ -90,7 +90,7 @@ def test_the_examples_are_test_images_with_the_networks_answers() -> None:
 
 def test_the_same_configuration_gives_the_same_bytes(tmp_path: Path) -> None:
     assert tombola("search", *TINY, "--out", tmp_path / "elsewhere").status == 0
-    for name in ("ticket.tombola", "config.toml", "examples.npz"):
+    for name in ("ticket.tombola", "config.toml", "examples.npz", "layers.json"):
         assert (tmp_path / "elsewhere" / name).read_bytes() == (finished() / name).read_bytes()
     assert metrics_of(tmp_path / "elsewhere") == metrics_of(finished())
 

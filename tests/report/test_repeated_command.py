@@ -40,7 +40,7 @@ def test_words_are_quoted_for_the_shell(tmp_path: Path) -> None:
     folder = copy_of_finished(tmp_path / "run")
     text = (folder / "config.toml").read_text().replace('"digits"', '"/data/my images; $(x)"')
     (folder / "config.toml").write_text(text)
-    assert "--data '/data/my images; $(x)' --model" in str(command_of(Run.read(folder, "name")))
+    assert "--data '/data/my images; $(x)' --" in str(command_of(Run.read(folder, "name")))
 
 
 def test_without_a_configuration_there_is_none(tmp_path: Path) -> None:

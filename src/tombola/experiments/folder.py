@@ -28,7 +28,7 @@ from tombola.files import remove_leftovers, write_atomically
 
 CHECKPOINT_VERSION = 1
 # Written at the end, by results.py; the other names are attributes below.
-_RESULTS = ("ticket.tombola", "model.safetensors", "mask.safetensors", "examples.npz")
+_RESULTS = ("ticket.tombola", "model.safetensors", "mask.safetensors", "layers.json", "examples.npz")
 
 
 class RunFolder:
