@@ -85,6 +85,14 @@ def test_a_ticket_shows_its_size() -> None:
     assert f"bytes <b>{ticket.nbytes:,}</b>" in ticket._repr_html_()  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("number", [1, 4])
+def test_a_search_and_a_training_show_how_far_they_are(number: int) -> None:
+    thing = things()[number]
+    shown = thing._repr_html_()
+    assert "steps <b>0</b>" in shown
+    assert f"density <b>{thing.mask.density:.4g}</b>" in shown  # type: ignore[attr-defined]
+
+
 def test_of_many_tensors_the_first_and_the_last_are_shown() -> None:
     mask = Mask({f"layer{i}": np.ones(1, dtype=bool) for i in range(100)})
     names = [row[0] for row in rows_of(mask)][1:]

@@ -78,6 +78,13 @@ def mask_table(title: str, facts: Mapping[str, object], mask: Mapping[str, npt.N
     return Table(title, texts, ("tensor", "shape", "weights", "kept", "density"), rows)
 
 
+def progress_table(method: Shown, steps: int, seed: int, mask: Mapping[str, npt.NDArray[np.bool_]]) -> Table:
+    """Of a search or a training: how far it is, and the weights kept now."""
+    total, kept = sum(one.size for one in mask.values()), sum(int(one.sum()) for one in mask.values())
+    facts = {"steps": steps, "seed": seed, "weights": total, "density": kept / max(1, total)}
+    return mask_table(type(method).__name__, facts, mask)
+
+
 def _text(value: object) -> str:
     if isinstance(value, int):
         return f"{value:,}"

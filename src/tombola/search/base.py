@@ -27,7 +27,7 @@ from tombola.rng import Stream
 from tombola.search.counts import LayerDensity, kept_counts
 from tombola.search.schedule import DensitySchedule, Geometric
 from tombola.search.select import Group, Scored
-from tombola.shown import Shown, Table, mask_table
+from tombola.shown import Shown, Table, progress_table
 from tombola.source.density import AnyRule, rule_name
 from tombola.source.init import kaiming_uniform, uniform
 from tombola.source.network import Source
@@ -105,14 +105,7 @@ class Search(Shown):
 
     def table(self) -> Table:
         """What notebooks show: how far it is, and the weights kept now."""
-        mask = self.mask
-        facts = {
-            "steps": self.steps,
-            "density": mask.density,
-            "weights": mask.total,
-            "seed": self.source.seed,
-        }
-        return mask_table(type(self).__name__, facts, mask)
+        return progress_table(self, self.steps, self.source.seed, self.mask)
 
     @property
     def scores(self) -> dict[str, nn.Parameter]:

@@ -19,7 +19,7 @@ from torch.optim import Optimizer
 
 from tombola.errors import ArgumentError
 from tombola.mask import Mask
-from tombola.shown import Shown, Table, mask_table
+from tombola.shown import Shown, Table, progress_table
 from tombola.source.init import FloatArray
 from tombola.source.network import Source
 from tombola.source.settings import check_state
@@ -77,14 +77,7 @@ class SparseTraining(Shown):
 
     def table(self) -> Table:
         """What notebooks show: how far it is, and the weights kept now."""
-        mask = self.mask
-        facts = {
-            "steps": self.steps,
-            "density": mask.density,
-            "weights": mask.total,
-            "seed": self.source.seed,
-        }
-        return mask_table(type(self).__name__, facts, mask)
+        return progress_table(self, self.steps, self.source.seed, self.mask)
 
     @property
     def mask(self) -> Mask:
