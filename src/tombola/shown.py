@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -53,12 +54,12 @@ class Table:
         return [*rows[:half], left_out, *rows[-half:]]
 
 
-class Shown:
+class Shown(ABC):
     """What has a table, and so a display in notebooks (`_repr_html_`) and with `rich` (`__rich__`)."""
 
+    @abstractmethod
     def table(self) -> Table:
         """The facts and rows to show."""
-        raise NotImplementedError
 
     def _repr_html_(self) -> str:
         return self.table().html()

@@ -5,23 +5,22 @@ Imported only when it is used: ray is an extra.
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
-import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tombola.data.locate import VARIABLE
 from tombola.errors import RunError, describe
 from tombola.experiments.config import RunConfig
-from tombola.experiments.interrupt import Interrupt, handler_kept
+from tombola.experiments.interrupt import Interrupt
 from tombola.experiments.sweep.engine import Event
 from tombola.experiments.sweep.file import Resources, SweepRun
+from tombola.experiments.sweep.ray_connection import connected, quiet
 
 if TYPE_CHECKING:
     from tombola.experiments.sweep.attempt import Attempt
@@ -30,10 +29,6 @@ if TYPE_CHECKING:
 PATIENCE = 60.0
 _TICK = 0.5
 _CANCEL_EVERY = 2.0
-# Results are small; Ray would take a third of the memory.
-_STORE_BYTES = 100 << 20
-# Seconds in which a cluster must answer.
-_ANSWER = 10.0
 
 
 class OnRay:
@@ -52,9 +47,9 @@ class OnRay:
         Raises RunError where no cluster can be reached, or none of its machines can hold one run.
         """
         with ExitStack() as stack:
-            stack.enter_context(_quiet(self.log))
+            stack.enter_context(quiet(self.log))
             try:
-                stack.enter_context(_connected(self.address))
+                stack.enter_context(connected(self.address))
             except SystemExit:  # Ray's answer to a SIGTERM that comes while it starts
                 signal.raise_signal(signal.SIGTERM)
                 return
@@ -175,59 +170,3 @@ def _task(config: RunConfig, folder: str, environment: Mapping[str, str]) -> Att
     from tombola.experiments.sweep.attempt import attempt
 
     return attempt(config, patience=PATIENCE)
-
-
-@contextmanager
-def _connected(address: str | None) -> Iterator[None]:
-    """A connexion to Ray, unless this process has one. Raises RunError where there is none to be had."""
-    # Read when ray is imported: send no statistics, and leave CUDA_VISIBLE_DEVICES alone without a word.
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    try:
-        import ray
-    except ImportError as error:
-        raise RunError(f"Ray is installed and cannot be imported: {describe(error)}") from None
-    if ray.is_initialized():
-        yield
-        return
-    _check_answers(address)
-    own: dict[str, Any] = {"include_dashboard": False, "object_store_memory": _STORE_BYTES, **_bound()}
-    try:
-        with handler_kept(signal.SIGTERM):  # Ray sets one that ends the process
-            ray.init(
-                address or "local",
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                **({} if address else own),
-            )
-    except Exception as error:  # of its own, of gRPC and of the system, by what is wrong
-        what = f"the Ray cluster at {address} cannot be reached" if address else "Ray cannot be started"
-        raise RunError(f"{what}: {describe(error)}") from None
-    try:
-        yield
-    finally:
-        ray.shutdown()
-
-
-def _bound() -> dict[str, int]:
-    """The number of CPUs where a scheduler of jobs has bound this process to some, which Ray overlooks."""
-    bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
-    return {"num_cpus": bound} if 0 < bound < (os.cpu_count() or 1) else {}
-
-
-def _check_answers(address: str | None) -> None:
-    """Ray itself would try a wrong address for minutes."""
-    host, _, port = (address or "").removeprefix("ray://").rpartition(":")
-    if not host or not port.isdecimal():
-        return  # a word such as auto, which Ray knows about
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=_ANSWER).close()
-    except (OSError, OverflowError) as error:
-        raise RunError(f"no Ray cluster answers at {address}: {describe(error)}") from None
-
-
-@contextmanager
-def _quiet(log: Path) -> Iterator[None]:
-    """Whatever Ray prints in this process, from threads of its own, into `log`."""
-    with log.open("a", buffering=1, encoding="utf-8") as file, redirect_stdout(file), redirect_stderr(file):
-        yield
