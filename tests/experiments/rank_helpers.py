@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import multiprocessing
 import os
 import signal
@@ -43,11 +44,19 @@ class Pair:
             end.send((port, function, arguments))
         answers = []
         for end in self._ends:
-            assert end.poll(120), "no answer within two minutes"
+            if not end.poll(120):
+                self._show_where()
+                raise AssertionError("no answer within two minutes; where each process was is on stderr")
             answers.append(end.recv())
         for failure, _ in answers:
             assert failure is None, failure
         return [result for _, result in answers]
+
+    def _show_where(self) -> None:
+        for process in self._processes:
+            assert process.pid is not None
+            os.kill(process.pid, signal.SIGUSR2)
+            process.join(1)
 
     def close(self) -> None:
         for process in self._processes:
@@ -58,6 +67,7 @@ class Pair:
 def _serve(end: Connection, rank: int) -> None:
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(COUNT)}
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
+    faulthandler.register(signal.SIGUSR2, all_threads=False)
     while True:
         port, function, arguments = end.recv()
         os.environ["MASTER_PORT"] = str(port)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ from unittest import mock
 
 import pytest
 import torch
+import torch.distributed as dist
 from rank_helpers import Pair, command, in_group, stopped
+from torch import nn
 
 from commands import STEPS, TINY, Ended, everything_in, finished, metrics_of, result_of, ticket_of, tombola
 from tombola import ArgumentError, RunError, data, models
@@ -212,6 +215,34 @@ def test_a_lost_process_is_one_line(pair: Pair) -> None:
         pair(lost_said, "")[0]
         == "another process of the run has ended, or cannot be reached; see its own message"
     )
+
+
+def held_when_the_group_ends(ranks_of: str) -> bool:
+    """Whether a run that failed still holds its wrapped model when its process leaves the group."""
+    held: list[bool] = []
+    leave = dist.destroy_process_group
+
+    def run(ranks: Ranks) -> None:
+        wrapped = ranks.wrap(nn.Linear(2, 2))
+        seen.append(weakref.ref(wrapped))
+        raise RunError(ranks_of)
+
+    def destroy() -> None:
+        held.append(seen[0]() is not None)
+        leave()
+
+    seen: list[weakref.ref[nn.Module]] = []
+    with (
+        mock.patch.object(dist, "destroy_process_group", destroy),
+        pytest.raises(RunError, match=ranks_of),
+        joined() as ranks,
+    ):
+        run(ranks)
+    return held[0]
+
+
+def test_what_failed_holds_nothing_of_the_group_when_its_process_leaves_it(pair: Pair) -> None:
+    assert pair(held_when_the_group_ends, "out of luck") == [False, False]
 
 
 def test_variables_that_are_no_numbers_are_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
+import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -161,10 +162,14 @@ def joined(*, gpus: bool = True) -> Iterator[Ranks]:
         # gloo always: what is not on a GPU goes by it.
         dist.init_process_group("cpu:gloo,cuda:nccl" if gpus else "gloo")
         yield Ranks(rank, count)
-    except RuntimeError as error:
+    except BaseException as error:
+        # What the failed frames hold of the group has to go before the group does: gloo waits for its threads
+        # as the last of it goes, and where that is Python's clearing up they wait for Python in their turn.
+        traceback.clear_frames(error.__traceback__)
         # gloo and NCCL have no class of errors that all of theirs are of.
-        if isinstance(error, dist.DistError) or any(
-            word in str(error) for word in ("gloo", "Gloo", "NCCL", "peer")
+        if isinstance(error, RuntimeError) and (
+            isinstance(error, dist.DistError)
+            or any(word in str(error) for word in ("gloo", "Gloo", "NCCL", "peer"))
         ):
             raise RunError(
                 "another process of the run has ended, or cannot be reached; see its own message"
