@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+import torch.nn.functional as F
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 
@@ -55,26 +56,15 @@ class SynchronisedBatchNorm(_BatchNorm):
         if not self.training:
             return super().forward(input)
         self._check_input_dim(input)
-        over = [axis for axis in range(input.ndim) if axis != 1]
-        shape = [-1 if axis == 1 else 1 for axis in range(input.ndim)]
+        output: torch.Tensor
         with torch.autocast(input.device.type, enabled=False):
-            values = input.float()
-            mine = torch.cat((values.sum(over), values.new_tensor([values.numel() / values.shape[1]])))
-            total = _total(mine)
-            count = total[-1].detach()
-            mean = total[:-1] / count
-            centred = values - mean.view(shape)
-            # Of what is centred already: a mean of squares less the square of the mean would lose digits.
-            variance = _total(centred.square().sum(over)) / count
+            mean, variance, count = _statistics(input.detach())
             if self.track_running_stats:
-                self._follow(mean.detach(), variance.detach(), count)
-            scale = torch.rsqrt(variance + self.eps)
-            if self.affine:
-                scale = scale * self.weight
-            output = centred * scale.view(shape)
-            if self.affine:
-                output = output + self.bias.view(shape)
-        return output.to(input.dtype)
+                self._follow(mean, variance, count)
+            output = _Normalised.apply(  # type: ignore[no-untyped-call]
+                input, self.weight, self.bias, mean, variance, count, self.eps
+            )
+        return output
 
     @torch.no_grad()
     def _follow(self, mean: torch.Tensor, variance: torch.Tensor, count: torch.Tensor) -> None:
@@ -86,6 +76,116 @@ class SynchronisedBatchNorm(_BatchNorm):
         rate = self.momentum if self.momentum is not None else 1.0 / float(self.num_batches_tracked)
         self.running_mean.lerp_(mean.to(self.running_mean), rate)
         self.running_var.lerp_((variance * (count / (count - 1))).to(self.running_var), rate)
+
+
+def _statistics(mine: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Mean and variance (biased) of each channel over all processes, and the number of values per channel.
+
+    By one exchange: the spread of the processes' means is added to the mean of their variances, which keeps
+    the digits that a mean of squares less the square of the mean would lose.
+    """
+    channels = mine.shape[1]
+    kept = mine.new_zeros(2, channels, dtype=torch.float64 if mine.dtype == torch.float64 else torch.float32)
+    if mine.numel():
+        # torch's own kernel of a training step; the running statistics only tell it the type of its results.
+        mean, variance = torch.batch_norm_update_stats(mine, kept[0], kept[1], 0.0)
+    else:  # this process has none of a last batch
+        mean, variance = kept
+    part = torch.cat((mean, variance, mean.new_tensor([mine.numel() / channels])))
+    gathered = [torch.empty_like(part) for _ in range(dist.get_world_size())]
+    dist.all_gather(gathered, part)
+    parts = torch.stack(gathered)
+    means, variances, counts = parts[:, :channels], parts[:, channels:-1], parts[:, -1:]
+    count = counts.sum()
+    mean = means[0] + ((means - means[0]) * counts).sum(0) / count
+    variance = ((variances + (means - mean).square()) * counts).sum(0) / count
+    return mean, variance, count
+
+
+class _Normalised(torch.autograd.Function):
+    """Normalised by the statistics of all processes, with the gradient through them, by torch's own kernels.
+
+    Every process's loss depends on each one's part through the statistics, so that the two sums of the
+    gradient are over all processes, too (Ioffe and Szegedy 2015, section 3).
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: torch.Tensor,
+        weight: torch.Tensor | None,
+        bias: torch.Tensor | None,
+        mean: torch.Tensor,
+        variance: torch.Tensor,
+        count: torch.Tensor,
+        eps: float,
+    ) -> torch.Tensor:
+        ctx.save_for_backward(x, weight, bias, mean, variance, count)
+        ctx.eps = eps
+        return F.batch_norm(x, mean, variance, weight, bias, eps=eps)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        x, weight, bias, mean, variance, count = ctx.saved_tensors
+        upstream, needs, nothing = gradients[0], ctx.needs_input_grad[:3], (None,) * 4
+        if torch.is_grad_enabled():  # a gradient of this gradient will be taken
+            inputs = [tensor for tensor, needed in zip((x, weight, bias), needs, strict=True) if needed]
+            with torch.autocast(x.device.type, enabled=False):
+                output = _composed(x, weight, bias, ctx.eps)
+            found = iter(torch.autograd.grad(output, inputs, upstream, create_graph=True))
+            return (*(next(found) if needed else None for needed in needs), *nothing)
+        direct, along, total = _as_if_constant(upstream, x, weight, mean, variance, ctx.eps)
+        sums = torch.stack((along, total)).to(mean.dtype)
+        dist.all_reduce(sums)
+        scale = torch.rsqrt(variance + ctx.eps)
+        # dx = direct - scale · weight · (total + x̂ · along) / count, where x̂ = (x - mean) · scale
+        factor = -scale / count if weight is None else -scale * weight / count
+        through = F.batch_norm(x, mean, variance, factor * sums[0], factor * sums[1], eps=ctx.eps)
+        return (
+            direct.add_(through),
+            None if weight is None else along,
+            None if bias is None else total,
+            *nothing,
+        )
+
+
+def _as_if_constant(
+    upstream: torch.Tensor,
+    x: torch.Tensor,
+    weight: torch.Tensor | None,
+    mean: torch.Tensor,
+    variance: torch.Tensor,
+    eps: float,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Gradients of input, weight and bias, were the statistics constants: the last two are this process's
+    sums of the gradient along x̂ and of the gradient itself.
+    """
+    if not x.numel():
+        return upstream, torch.zeros_like(mean), torch.zeros_like(mean)
+    weight = torch.ones_like(mean) if weight is None else weight
+    found: tuple[torch.Tensor, torch.Tensor, torch.Tensor] = torch.ops.aten.native_batch_norm_backward(
+        upstream, x, weight, mean, variance, None, None, False, eps, [True] * 3
+    )
+    return found
+
+
+def _composed(
+    x: torch.Tensor, weight: torch.Tensor | None, bias: torch.Tensor | None, eps: float
+) -> torch.Tensor:
+    """What `_Normalised` computes, of operations that have gradients of every order."""
+    over = [axis for axis in range(x.ndim) if axis != 1]
+    shape = [-1 if axis == 1 else 1 for axis in range(x.ndim)]
+    values = x if x.dtype == torch.float64 else x.float()
+    total = _total(torch.cat((values.sum(over), values.new_tensor([values.numel() / values.shape[1]]))))
+    count = total[-1].detach()
+    centred = values - (total[:-1] / count).view(shape)
+    variance = _total(centred.square().sum(over)) / count
+    output = centred * torch.rsqrt(variance + eps).view(shape)
+    if weight is not None:
+        output = output * weight.view(shape)
+    if bias is not None:
+        output = output + bias.view(shape)
+    return output.to(x.dtype)
 
 
 class _Total(torch.autograd.Function):
