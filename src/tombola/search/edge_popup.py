@@ -13,5 +13,5 @@ class EdgePopup(Search):
     """Layer l keeps exactly its k_l weights of highest score; weights never change.
 
     The forward pass uses W ⊙ M, the gradient goes straight through: ∂L/∂s = ∂L/∂(W ⊙ M) ⊙ W
-    (Ramanujan et al. 2020, equation 3). Parameters as in `Search`.
+    (Ramanujan et al. 2020, section 3). Parameters as in `Search`.
     """
