@@ -9,7 +9,7 @@ ifeq ($(shell uname -s),Linux)
   TORCH := $(TORCH)+cpu
 endif
 
-.PHONY: env demo test bench audit
+.PHONY: env demo test bench audit docs
 .DELETE_ON_ERROR:
 
 env: .venv/.made
@@ -22,7 +22,7 @@ env: .venv/.made
 			--index-url https://download.pytorch.org/whl/cpu
 	echo "torch==$(TORCH)" > .venv/constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint .venv/constraints.txt \
-		--editable '.[torch,vision,export,theory,cluster,report,dev]'
+		--editable '.[torch,vision,export,theory,cluster,report,docs,dev]'
 	touch $@
 
 demo: env
@@ -46,6 +46,11 @@ test: env
 # Those called long_ take hours: run them by themselves.
 bench: env
 	$(BIN)/python benchmarks/_results.py $(ONLY)
+
+# The site, into site/; every warning is an error. (The variable silences an advertisement of its theme.)
+docs: env
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "open site/index.html, or: $(BIN)/python -m http.server --directory site"
 
 # Asks PyPI's advisory service about every installed package; fails where one has a known vulnerability, or
 # the service does not answer for it. It knows no "+cpu".
