@@ -97,7 +97,9 @@ def section(command: str, told: Help) -> str:
     for title, options in told.groups.items():
         lines += ["", f"**{title[0].upper()}{title[1:]}**", "", '<dl class="options">']
         for option in options:
-            name = re.match(r"(?:-h, )?-*([\w-]+)", option.written)
+            if option.written == "-h, --help":
+                continue
+            name = re.match(r"-*([\w-]+)", option.written)
             anchor = f"{command}-{name[1].lower()}" if name else command
             written = html.escape(option.written.replace("{None}|", ""))
             text = re.sub(r" \(default: None\)$", "", option.text)

@@ -1,7 +1,7 @@
 """The house's docstrings as Markdown, for the reference.
 
-They are prose with three things that Markdown does not know: `Parameters` underlined, with items `name : text`;
-examples behind `>>>`; and sentences that begin with "Raises".
+They are prose with three things that Markdown does not know: `Parameters` underlined, with items `name :
+text`; examples behind `>>>`; and sentences that begin with "Raises".
 """
 
 from __future__ import annotations
