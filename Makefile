@@ -47,9 +47,10 @@ test: env
 bench: env
 	$(BIN)/python benchmarks/_results.py $(ONLY)
 
-# The site, into site/; every warning is an error. (The variable silences an advertisement of its theme.)
+# The site, into site/; every warning is an error (not with --quiet, which hides them from --strict, too). The
+# variable silences a notice of the theme's makers.
 docs: env
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "open site/index.html, or: $(BIN)/python -m http.server --directory site"
 
 # Asks PyPI's advisory service about every installed package; fails where one has a known vulnerability, or

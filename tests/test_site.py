@@ -156,11 +156,17 @@ def hook(name: str) -> ModuleType:
 
 def test_formulas_become_mathml() -> None:
     mathml = hook("formulas").mathml
-    made = mathml(r"w_l \leq \frac{1}{2} &amp; 3", inline=True)
+    made = mathml(r"w_l \leq \frac{1}{2} &lt; 3", inline=True)
     assert made.startswith("<math")
     assert "<mfrac>" in made
     assert "<msub>" in made
     assert 'display="block"' in mathml("x", inline=False)
+    assert "<mtable" in mathml(r"\begin{aligned} a &amp;= b \\ c &amp;= d \end{aligned}", inline=False)
+    assert ">\N{MATHEMATICAL DOUBLE-STRUCK DIGIT ONE}<" in mathml(r"\mathbb{1}", inline=True)
+    assert "<mtext>d</mtext>" in mathml(r"\mathrm{d}x", inline=True)
+    assert ">arg<" in mathml(r"\arg\max_x", inline=True)
+    with pytest.raises(ValueError, match="& is not known"):
+        mathml(r"a &amp; b", inline=True)
     with pytest.raises(ValueError, match="nosuchsign"):
         mathml(r"\nosuchsign x", inline=True)
     with pytest.raises(ValueError, match="formula"):

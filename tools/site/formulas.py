@@ -18,6 +18,13 @@ _FOUND = re.compile(
     r'<(?P<tag>span|div) class="arithmatex">(?:\\\((?P<inline>.*?)\\\)|\\\[(?P<block>.*?)\\\])</(?P=tag)>',
     re.DOTALL,
 )
+# What GitHub knows and the package does not, or browsers do not show: its equal in what they do.
+_SPELT = (
+    (r"\\(begin|end)\{aligned\}", r"\\\1{align*}"),
+    (r"\\arg\b", r"\\operatorname{arg}"),
+    (r"\\mathrm\{(\w)\}", r"\\text{\1}"),  # a single letter would be set in italics
+    (r"\\mathbb\{1\}", "\N{MATHEMATICAL DOUBLE-STRUCK DIGIT ONE}"),
+)
 
 
 def on_page_content(content: str, page: Page, **_: object) -> str:
@@ -37,11 +44,14 @@ def on_page_content(content: str, page: Page, **_: object) -> str:
 def mathml(escaped: str, inline: bool) -> str:
     """MathML of LaTeX, which comes as HTML escapes it. Raises ValueError for what it cannot render."""
     latex = html.unescape(escaped).strip()
+    spelt = latex
+    for pattern, equal in _SPELT:
+        spelt = re.sub(pattern, equal, spelt)
     try:
-        made = convert(latex, display="inline" if inline else "block")
+        made = convert(spelt, display="inline" if inline else "block")
     except Exception as error:  # the package's errors have no common base
         raise ValueError(f"formula {latex!r}: {type(error).__name__} {error}") from None
-    unknown = re.search(r">(\\[a-zA-Z]+)<", made)  # it passes on what it does not know
+    unknown = re.search(r">(\\[a-zA-Z]+|&)<", made)  # it passes on what it does not know
     if unknown:
         raise ValueError(f"formula {latex!r}: {unknown[1]} is not known")
     return made if inline else f'<div class="formula">{made}</div>'
