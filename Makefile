@@ -51,7 +51,7 @@ bench: env
 # variable silences a notice of the theme's makers.
 docs: env
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
-	@echo "open site/index.html, or: $(BIN)/python -m http.server --directory site"
+	@echo "open site/index.html; its search needs a server: $(BIN)/python -m http.server --directory site"
 
 # Asks PyPI's advisory service about every installed package; fails where one has a known vulnerability, or
 # the service does not answer for it. It knows no "+cpu".
