@@ -41,8 +41,11 @@ from tombola.experiments.sweep.file import read_sweep
 IMAGES = {"README.md": (3, 32, 32)}
 """The images that a page's `loader` has; of pages not named here: (1, 8, 8)."""
 
-CHEAP = ("verify", "inspect", "export")
-"""Commands that are run where the page's Python has left their ticket."""
+CHEAP = ("verify", "inspect", "evaluate", "export", "report")
+"""Commands that are run where the page has made, before, the ticket or the folder that they are given."""
+
+RUNS = ("search", "train")
+"""Commands that are run for one epoch where they have no option but --out, and so work on the digits."""
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -154,7 +157,7 @@ def _check_command(command: list[str], where: str) -> None:
 
 
 def run(page: str, text: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run the Python of a page, and the cheap commands on the tickets that it leaves."""
+    """Run the Python of a page, and its cheap commands."""
     monkeypatch.chdir(folder)
     module = ModuleType("documented_page")
     monkeypatch.setitem(sys.modules, module.__name__, module)
@@ -172,12 +175,19 @@ def run(page: str, text: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
             scope |= examples.globs
         elif block.language in SHELL:
             for arguments in map(tombola_arguments, command_lines(block)):
-                if arguments and arguments[0] in CHEAP and any(map(_is_file, arguments[1:])):
-                    assert commands.tombola(*arguments).status == 0, f"{block}: {' '.join(arguments)}"
+                if arguments:
+                    _run_command(arguments, str(block))
 
 
-def _is_file(word: str) -> bool:
-    return Path(word).is_file()
+def _run_command(arguments: list[str], where: str) -> None:
+    command, *words = arguments
+    if command in CHEAP and any(Path(word).exists() for word in words):
+        ended = commands.tombola(*arguments)
+    elif command in RUNS and words[:1] == ["--out"] and len(words) == 2:
+        ended = commands.tombola(*arguments, "--epochs", "1", "--threads", "1")
+    else:
+        return
+    assert ended.status == 0, f"{where}: {' '.join(arguments)}: {ended.err}"
 
 
 def _loader(shape: tuple[int, ...]) -> list[tuple[torch.Tensor, torch.Tensor]]:
