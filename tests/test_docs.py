@@ -181,6 +181,8 @@ def run(page: str, text: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def _run_command(arguments: list[str], where: str) -> None:
     command, *words = arguments
+    if any(re.fullmatch("[A-Z]{3,}", word) for word in words):
+        return  # HEX or FILE stands for something
     if command in CHEAP and any(Path(word).exists() for word in words):
         ended = commands.tombola(*arguments)
     elif command in RUNS and words[:1] == ["--out"] and len(words) == 2:
