@@ -22,7 +22,7 @@ env: .venv/.made
 			--index-url https://download.pytorch.org/whl/cpu
 	echo "torch==$(TORCH)" > .venv/constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint .venv/constraints.txt \
-		--editable '.[torch,vision,export,theory,cluster,report,docs,dev]'
+		--editable '.[torch,vision,export,theory,cluster,report,tensorboard,docs,dev]'
 	touch $@
 
 demo: env

@@ -51,7 +51,9 @@ def searched_and_watched(out: str, *options: str) -> tuple[Ended, list[str]]:
 def test_two_processes_find_the_same_ticket_at_every_checkpoint_and_write_once(
     pair: Pair, tmp_path: Path
 ) -> None:
-    (first, digests), (second, others) = pair(searched_and_watched, str(tmp_path / "run"), *RESNET)
+    (first, digests), (second, others) = pair(
+        searched_and_watched, str(tmp_path / "run"), *RESNET, "--tensorboard"
+    )
     assert (first.status, second.status) == (0, 0)
     assert len(digests) == 2
     assert digests == others
@@ -62,7 +64,8 @@ def test_two_processes_find_the_same_ticket_at_every_checkpoint_and_write_once(
     assert (second.out, second.err) == ("", "")
     records = {"config.toml", "metrics.jsonl", "result.json", "layers.json", "examples.npz"}
     names = {*records, "ticket.tombola", ".lock"}
-    assert {path.name for path in (tmp_path / "run").iterdir()} == {*names, "checkpoint"}
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {*names, "checkpoint", "tensorboard"}
+    assert len(list((tmp_path / "run" / "tensorboard").iterdir())) == 1
 
 
 def test_two_processes_find_what_one_finds(pair: Pair, tmp_path: Path) -> None:

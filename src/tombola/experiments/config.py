@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal, Self, Union, get_args, get_origin, ge
 from tombola.errors import ArgumentError, RunError, unknown
 
 # What says where, or by how many processes, a run reads and writes, but not what it computes.
-_PLACES = ("data_dir", "workers", "out", "resume")
+_PLACES = ("data_dir", "workers", "out", "resume", "tensorboard")
 NONE = "none"  # TOML has no word for None
 _WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", Path: "a path"}
 
@@ -76,6 +76,9 @@ class RunConfig:
     """Folder of the run's records; None: the first free runs/NAME-N."""
     resume: bool = False
     """Go on from the checkpoint in --out, with its options; start afresh where there is none."""
+    tensorboard: bool = False
+    """Write event files for TensorBoard in --out, too, in its folder tensorboard; --resume goes on with
+    them."""
 
     def check(self) -> None:
         """Raise ArgumentError for a value that no run can have."""

@@ -4,6 +4,7 @@ config.toml      the configuration; `--config` runs it again
 checkpoint/      latest.pt and the one before it, previous.pt
 metrics.jsonl    one line per epoch
 layers.json      what a search, or sparse training, kept of each layer
+tensorboard/     event files, where --tensorboard asked for them
 result.json      written last: a run is finished when it is there
 """
 
@@ -24,6 +25,7 @@ from filelock import FileLock, Timeout
 
 from tombola.errors import FolderInUseError, RunError, TombolaError
 from tombola.experiments.config import RunConfig
+from tombola.experiments.tensorboard import FOLDER as TENSORBOARD
 from tombola.files import remove_leftovers, write_atomically
 
 CHECKPOINT_VERSION = 1
@@ -101,6 +103,8 @@ class RunFolder:
     def start(self, config: RunConfig) -> None:
         """Begin a run in this folder, which is locked. Raises RunError where it holds another one."""
         self._check_empty()
+        if config.tensorboard:  # not among the settings: that the folder is there tells a resumed run
+            (self.path / TENSORBOARD).mkdir(exist_ok=True)
         write_atomically(self.config, config.to_toml().encode())
 
     def finished(self) -> dict[str, Any] | None:

@@ -20,6 +20,7 @@ from tombola.experiments.learner import Learner
 from tombola.experiments.machine import Machine, random_state, set_random_state
 from tombola.experiments.ranks import ALONE, Ranks
 from tombola.experiments.synchronised import own_statistics
+from tombola.experiments.tensorboard import EventFile
 from tombola.search.schedule import Cosine
 
 # How many steps go by between two looks at the losses on a GPU, which has to be waited for.
@@ -31,7 +32,7 @@ class Loop:
 
     `history` holds one row per finished epoch, `best` the learner's state after the epoch that did
     best on the validation split (greater accuracy, then lower loss; without a split the last epoch), of
-    those that ended with the density that was asked for.
+    those that ended with the density that was asked for. `events`, where it is set, is told of every epoch.
     The test split is never looked at here. All `ranks` go through the same steps, each on its share of every
     batch; the first of them writes to the folder and reports.
     """
@@ -59,6 +60,7 @@ class Loop:
         self.epoch = self.step = self.seen = 0
         self.history: list[dict[str, Any]] = []
         self.best: dict[str, Any] = {}
+        self.events: EventFile | None = None
         self.elapsed = 0.0
         self._started = time.monotonic()
         self._fingerprint = dataset.fingerprint()
@@ -165,6 +167,8 @@ class Loop:
         self._save_checkpoint()
         if self.ranks.first:
             self.folder.write_metrics(self.history)
+        if self.events:
+            self.events.epoch(row)
         left = self.seconds() / self.epoch * (len(self.plan) - self.epoch)
         display.epoch(row, left)
 

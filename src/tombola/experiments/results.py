@@ -57,6 +57,8 @@ def _write(loop: Loop, score: Score) -> dict[str, Any]:
         "tombola": __version__,
     }
     _save_examples(loop, score)
+    if loop.events:  # before the result, after which no process comes back to the run
+        loop.events.end(result, len(loop.history))
     loop.folder.write_result(result)
     return result
 

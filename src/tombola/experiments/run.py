@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from torch import nn
 from tombola import data, models
 from tombola.data.loader import Batch, DatasetLike
 from tombola.data.registry import NAMES
+from tombola.experiments import tensorboard
 from tombola.experiments.config import RunConfig
 from tombola.experiments.folder import RunFolder
 from tombola.experiments.interrupt import Interrupt
@@ -77,7 +78,7 @@ def _run(config: Config, ranks: Ranks, interrupt: Interrupt) -> Outcome:
     if not ranks.first:  # or dropout, say, would drop the same in every part of a batch
         seed_framework(Stream(config.seed, "framework", "run", ranks.share.rank))
     folder = RunFolder(ranks.from_first(lambda: config.out or RunFolder.free(_name(config)).path))
-    with folder.locked() if ranks.first else nullcontext():
+    with folder.locked() if ranks.first else nullcontext(), ExitStack() as stack:
         with interrupt.watched():
             loop = Loop(config, dataset, learner, machine, folder, ranks)
             if checkpoint := ranks.from_first(lambda: _begun(config, folder)):
@@ -85,8 +86,19 @@ def _run(config: Config, ranks: Ranks, interrupt: Interrupt) -> Outcome:
                     loop.load_state_dict(checkpoint)
                 if ranks.first and loop.history:  # a kill may come between a checkpoint and its line
                     folder.write_metrics(loop.history)
+            stack.enter_context(_events(loop))
             loop.run(interrupt)
         return Outcome(folder.path, finish(loop), ranks.first)
+
+
+@contextmanager
+def _events(loop: Loop) -> Iterator[None]:
+    """Let a loop write its event file, if it is to have one and this process writes."""
+    if not loop.ranks.first or not tensorboard.wanted(loop.config, loop.folder.path):
+        yield
+        return
+    with tensorboard.recorded(loop.config, loop.folder.path, loop.history, loop.seconds()) as loop.events:
+        yield
 
 
 def _taken_up(config: Config) -> tuple[Config, Outcome | None]:
@@ -99,6 +111,7 @@ def _taken_up(config: Config) -> tuple[Config, Outcome | None]:
         folder.check_unlocked()
     elif folder:
         folder.check_free()  # before the data are read, not after
+    tensorboard.wanted(config, config.out)
     return config, None
 
 
