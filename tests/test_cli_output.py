@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tombola.cli_output import one_line, print_json, print_result
+from tombola.cli_output import new_table, one_line, print_json, print_result, print_table
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,21 @@ def test_json_keeps_everything(capsys: pytest.CaptureFixture[str]) -> None:
 def test_one_line(text: str, escaped: str) -> None:
     assert one_line(text) == escaped
     assert len(one_line(text).splitlines()) <= 1
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+def test_a_narrow_terminal_gets_a_line_for_each_cell(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    table = new_table("Title", show_footer=True)
+    table.add_column("tensor", footer="all")
+    table.add_column("kept", footer="3")
+    for name in ("a", "b"):
+        table.add_row(name, "1")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    print_table(table)
+    out = capsys.readouterr().out
+    listed = "Title\n\ntensor  a\nkept  1\n\ntensor  b\nkept  1\n\ntensor  all\nkept  3\n\n"
+    assert (out == listed) == (columns == 40)
+    assert all(word in out for word in ("Title", "tensor", "kept", "all"))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # neither rich nor numpy is to be waited for where they are n
     from tombola.ticket import Ticket
     from tombola.ticket.anatomy import LayerAnatomy
 
-# A narrower terminal breaks the lines itself, which is better than a table without names.
+# In a narrower terminal a table would have no room for names: it gets a line for each cell.
 _LEAST_WIDTH = 76
 _COLOURS = {"density": "green", "redraws": "yellow", "bits/w": "magenta"}
 
@@ -92,10 +92,26 @@ def print_table(table: Table) -> None:
     from rich.console import Console
 
     # Names in a file or a pipe are never cut short.
-    console = Console(width=max(_LEAST_WIDTH, Console().width) if sys.stdout.isatty() else 1000)
+    console = Console(width=Console().width if sys.stdout.isatty() else 1000)
+    if console.width < _LEAST_WIDTH:
+        print(_listed(table))  # noqa: T201
+        return
     with console.capture() as captured:  # rich would end the process itself when the pipe is closed
         console.print(table)
     print(captured.get(), end="")  # noqa: T201
+
+
+def _listed(table: Table) -> str:
+    """A table as one line for each cell, which the terminal may break."""
+    rows = list(zip(*(column.cells for column in table.columns), strict=True))
+    lines = [str(table.title)]
+    for row in rows:
+        lines.append("")
+        lines += [f"{column.header}  {cell}".strip() for column, cell in zip(table.columns, row, strict=True)]
+    if table.show_footer:
+        lines.append("")
+        lines += [f"{column.header}  {column.footer}" for column in table.columns if column.footer]
+    return "\n".join([*lines, ""])
 
 
 def summarise(ticket: Ticket) -> dict[str, Any]:

@@ -15,12 +15,14 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from tombola.experiments.display import clock
+from tombola.experiments.display import clock, within
 from tombola.experiments.sweep.attempt import Attempt
 from tombola.experiments.sweep.file import SweepRun
 
 # Lines of a terminal that are not rows of the table: heading, totals, and what was there before.
 _OTHER_LINES = 8
+# Columns of a terminal that the table needs whole.
+_ALL_COLUMNS = 60
 
 
 class SweepDisplay:
@@ -34,6 +36,8 @@ class SweepDisplay:
         self._failed = 0
         # The stream as it is now: while runs go on, standard error leads to their logs.
         self._console = console or Console(file=sys.stderr)
+        # A dumb terminal cannot take a line back: it gets plain lines.
+        self._terminal = self._console.is_terminal and not self._console.is_dumb_terminal
         self._running: dict[str, tuple[SweepRun, float]] = {}
         self._started = time.monotonic()
         self._live = Live(
@@ -46,7 +50,7 @@ class SweepDisplay:
         )
 
     def __enter__(self) -> Self:
-        if self._console.is_terminal:
+        if self._terminal:
             self._live.start()
         return self
 
@@ -59,7 +63,9 @@ class SweepDisplay:
     def begun(self, run: SweepRun) -> None:
         """Report a run that has begun."""
         self._running = {**self._running, run.name: (run, time.monotonic())}
-        if not self._console.is_terminal:
+        if self._live.is_started:
+            self._live.refresh()
+        if not self._terminal:
             self._say(f"{run.name}: started")
 
     def ended(self, run: SweepRun, attempt: Attempt) -> None:
@@ -71,27 +77,30 @@ class SweepDisplay:
             return
         self._ended += 1
         self._failed += attempt.state == "failed"
-        self._say(f"{self._ended}/{self._total} {run.name}: {_said(attempt)}")
+        self._say(f"{self._ended}/{self._total} {run.name}:", *_said(attempt))
 
     def table(self) -> Group:
         """What runs at this moment, as far as their records say."""
         running = list(self._running.values())
         if not running:
-            return Group(Text(self._totals()))
+            return Group(self._totals(), "")
         table = Table(box=SIMPLE, padding=(0, 1), expand=True)
         table.add_column("running", overflow="ellipsis", no_wrap=True, style="cyan", ratio=1)
-        for column in ("epoch", "validation", "time"):
+        # In a narrow terminal the name comes first.
+        columns = ("epoch",) if self._console.width < _ALL_COLUMNS else ("epoch", "validation", "time")
+        for column in columns:
             table.add_column(column, justify="right", no_wrap=True)
         rows = max(1, self._console.height - _OTHER_LINES)
         for run, began in running[:rows]:
             last = _last_epoch(run)
             epoch = f"{last.get('epoch', 0)}/{_epochs(run)}"
-            table.add_row(Text(run.name), epoch, _percent(last.get("validation_accuracy")), _since(began))
+            figures = (epoch, _percent(last.get("validation_accuracy")), _since(began))
+            table.add_row(Text(run.name), *figures[: len(columns)])
         if len(running) > rows:
-            table.add_row(f"… and {len(running) - rows} more", "", "", "")
-        return Group(Text(self._totals()), table)
+            table.add_row(f"… and {len(running) - rows} more")
+        return Group(self._totals(), table, "")  # the ^C of Ctrl-C has to go to a line that is not full
 
-    def _totals(self) -> str:
+    def _totals(self) -> Text:
         said = f"{self._ended - self._failed} of {self._total} runs finished"
         if self._failed:
             said += f", {self._failed} failed"
@@ -100,9 +109,12 @@ class SweepDisplay:
         if here and self._ended < self._total:
             left = (time.monotonic() - self._started) / here * (self._total - self._ended)
             said += f", about {clock(left)} left"
-        return said
+        # Printing a long line as it is, below, would ask the same of this one, which then is cut off.
+        return Text(said, no_wrap=False, overflow="fold")
 
-    def _say(self, line: str) -> None:
+    def _say(self, *figures: str) -> None:
+        width = self._console.width if self._console.is_terminal else sys.maxsize
+        line = within(figures, width, gap=" ")
         if self._live.is_started:
             self._console.print(Text(line), soft_wrap=True)
         else:
@@ -110,10 +122,10 @@ class SweepDisplay:
             print(line, file=self._console.file, flush=True)
 
 
-def _said(attempt: Attempt) -> str:
+def _said(attempt: Attempt) -> tuple[str, ...]:
     if attempt.result is None:
-        return f"failed: {attempt.error}"
-    return f"test {_percent(attempt.result['test_accuracy'])}, {attempt.result['seconds']:.1f} s"
+        return (f"failed: {attempt.error}",)
+    return (f"test {_percent(attempt.result['test_accuracy'])},", f"{attempt.result['seconds']:.1f} s")
 
 
 def _last_epoch(run: SweepRun) -> Mapping[str, Any]:
