@@ -9,7 +9,7 @@ ifeq ($(shell uname -s),Linux)
   TORCH := $(TORCH)+cpu
 endif
 
-.PHONY: env demo test bench audit docs
+.PHONY: env demo test bench docs dist audit
 .DELETE_ON_ERROR:
 
 env: .venv/.made
@@ -52,6 +52,11 @@ bench: env
 docs: env
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "open site/index.html; its search needs a server: $(BIN)/python -m http.server --directory site"
+
+# The source distribution, and the wheel that is built out of it.
+dist: env
+	rm -rf dist
+	$(BIN)/python -m build
 
 # Asks PyPI's advisory service about every installed package; fails where one has a known vulnerability, or
 # the service does not answer for it. It knows no "+cpu".

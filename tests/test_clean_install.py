@@ -1,5 +1,6 @@
 """`pip install tombola` alone, in a fresh environment: tickets are read, rebuilt and verified without torch,
-with the oldest packages that pyproject.toml allows as with the newest, bit for bit alike.
+with the oldest packages that pyproject.toml allows as with the newest, bit for bit alike. The oldest come with
+the source distribution, the newest with the wheel.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ import venv
 from pathlib import Path
 
 import pytest
+
+from distribution_helpers import distributions
+from tombola import __version__
 
 ROOT = Path(__file__).parent.parent
 GOLDEN = ROOT / "tests" / "golden"
@@ -57,6 +61,7 @@ def run(*arguments: str | Path, cwd: Path, status: int = 0) -> str:
 @pytest.fixture(scope="module", params=["oldest", "newest"])
 def environment(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a new environment's programs, with nothing but the core installed."""
+    made = distributions(tmp_path_factory)
     folder = tmp_path_factory.mktemp(f"clean-{request.param}")
     venv.create(folder / "env", with_pip=True)
     programs = folder / "env" / ("Scripts" if sys.platform == "win32" else "bin")
@@ -68,7 +73,7 @@ def environment(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
         "install",
         "-q",
         "--disable-pip-version-check",
-        ROOT,
+        made.source if request.param == "oldest" else made.wheel,
         *pins,
         cwd=folder,
     )
@@ -89,6 +94,7 @@ def test_the_commands_that_need_no_torch(environment: Path, tmp_path: Path) -> N
     for name, digest in DIGESTS.items():
         said = json.loads(run(environment / "tombola", "verify", GOLDEN / name, "--json", cwd=tmp_path))
         assert said == {"verified": True, "digest": digest}
+    assert run(environment / "tombola", "--version", cwd=tmp_path) == f"tombola {__version__}\n"
     some = GOLDEN / "signed_constant-iterand.tombola"
     assert "5×192" in run(environment / "tombola", "inspect", some, cwd=tmp_path)
     assert (

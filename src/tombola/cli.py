@@ -20,6 +20,7 @@ from typing import Annotated
 import tyro
 
 from tombola import ticket as tickets  # by its package, which imports it (and numpy) when it is used
+from tombola._version import __version__
 from tombola.cli_bounds import bounds
 from tombola.cli_construct import construct
 from tombola.cli_output import (
@@ -251,10 +252,14 @@ def _status(arguments: list[str]) -> int:
 
 
 def _dispatch(arguments: list[str]) -> int:
+    if arguments == ["--version"]:
+        print(f"tombola {__version__}")  # noqa: T201
+        return 0
     status: int = tyro.extras.subcommand_cli_from_dict(
         _with_defaults(arguments),
         prog="tombola",
-        description="A neural network out of a seed and a mask: strong lottery tickets, found and verified.",
+        description="A neural network out of a seed and a mask: strong lottery tickets, found and verified. "
+        "tombola --version says which version this is.",
         args=arguments,
         config=(tyro.conf.OmitArgPrefixes,),
     )
