@@ -1,6 +1,6 @@
 """`pip install tombola` alone, in a fresh environment: tickets are read, rebuilt and verified without torch,
-with the oldest packages that pyproject.toml allows as with the newest, bit for bit alike. The oldest come with
-the source distribution, the newest with the wheel.
+with the oldest packages that pyproject.toml allows as with the newest, bit for bit alike. The oldest come
+with the source distribution, the newest with the wheel.
 """
 
 from __future__ import annotations

@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from commands import tombola
+from tombola import __version__
 from tombola.cli_output import new_table, one_line, print_json, print_result, print_table
 
 
@@ -70,3 +72,8 @@ def test_a_narrow_terminal_gets_a_line_for_each_cell(
     listed = "Title\n\ntensor  a\nkept  1\n\ntensor  b\nkept  1\n\ntensor  all\nkept  3\n\n"
     assert (out == listed) == (columns == 40)
     assert all(word in out for word in ("Title", "tensor", "kept", "all"))
+
+
+def test_the_version() -> None:
+    ended = tombola("--version")
+    assert (ended.status, ended.out, ended.err) == (0, f"tombola {__version__}\n", "")

@@ -39,6 +39,12 @@ def metadata(made: Distributions) -> email.message.Message:
     return email.message_from_bytes(contents(made.wheel)[f"tombola-{__version__}.dist-info/METADATA"])
 
 
+def description(told: email.message.Message) -> str:
+    written = told.get_payload(decode=True)
+    assert isinstance(written, bytes)
+    return written.decode()
+
+
 def of_package() -> set[str]:
     """The files of the package in the checkout."""
     files = (path for path in PACKAGE.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
@@ -94,7 +100,7 @@ def test_what_the_package_index_is_told(made: Distributions) -> None:
     assert told["Requires-Python"] == ">=3.11"
     assert told["License-Expression"] == "Apache-2.0"
     assert told["Description-Content-Type"] == "text/markdown"
-    assert told.get_payload() == (ROOT / "README.md").read_text()
+    assert description(told) == (ROOT / "README.md").read_text()
     assert "Typing :: Typed" in told.get_all("Classifier", [])
     needed = [line for line in told.get_all("Requires-Dist", []) if "extra ==" not in line]
     assert not any(line.startswith("torch") for line in needed)
@@ -104,7 +110,7 @@ def test_what_the_package_index_is_told(made: Distributions) -> None:
 
 def test_the_package_index_can_show_the_description(made: Distributions) -> None:
     markdown = pytest.importorskip("readme_renderer.markdown")
-    shown = markdown.render(metadata(made).get_payload())
+    shown = markdown.render(description(metadata(made)))
     assert shown is not None
     assert "<h1" in shown
     assert "<table>" in shown
