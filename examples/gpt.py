@@ -53,7 +53,7 @@ class GPT(nn.Module):
 
     def __init__(self, width, layers):
         super().__init__()
-        self.scale = math.sqrt(width)
+        self.scale = math.sqrt(width) / 2
         self.byte = nn.Embedding(BYTES, width)
         self.position = nn.Embedding(CONTEXT, width)
         self.blocks = nn.Sequential(*(Block(width) for _ in range(layers)))
@@ -110,7 +110,7 @@ def search(steps, width, layers, out, seed, validate):
     # Embeddings are scaled like the linear layer that one of them is as well.
     source = tombola.Source(model, seed=seed, fan_in={"byte.weight": width, "position.weight": width})
     found = tombola.EdgePopup(source, density=0.5)
-    optimizer = torch.optim.Adam(found.parameters(), lr=0.01, betas=(0.9, 0.99))
+    optimizer = torch.optim.Adam(found.parameters(), lr=0.02, betas=(0.9, 0.99))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     generator = torch.Generator().manual_seed(seed)
     for step in range(1, steps + 1):
@@ -153,39 +153,58 @@ def sample(path, length, temperature, seed):
     for _ in range(length):
         chances = F.softmax(model(text[:, -CONTEXT:])[0, -1] / temperature, dim=0)
         text = torch.cat([text, torch.multinomial(chances, 1, generator=generator)[None]], dim=1)
-    print(bytes(text[0].tolist()).decode(errors="replace"))
+    print(bytes(text[0].tolist()).decode(errors="backslashreplace"))
+
+
+def positive(text):
+    """A whole number from 1 on."""
+    if int(text) < 1:
+        raise ValueError
+    return int(text)
+
+
+def width(text):
+    """A width that every head gets an equal part of."""
+    if positive(text) % HEADS:
+        raise argparse.ArgumentTypeError(f"expected a multiple of {HEADS}, got {text}")
+    return int(text)
+
+
+def temperature(text):
+    """A number above 0."""
+    if not 0 < float(text) < math.inf:
+        raise ValueError
+    return float(text)
 
 
 def main():
-    """Read the command line."""
+    """Read the command line, and run what it asks for."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(required=True)
-    command = commands.add_parser(
-        "search", help="find a ticket", formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
-    command.add_argument("--steps", type=int, default=2000, help="updates of the scores")
-    command.add_argument(
-        "--width", type=int, default=128, help=f"of the residual stream, a multiple of {HEADS}"
-    )
-    command.add_argument("--layers", type=int, default=2, help="blocks of attention and linear layers")
+    defaults = {"formatter_class": argparse.ArgumentDefaultsHelpFormatter}
+
+    command = commands.add_parser("search", help="find a ticket", **defaults)
+    command.add_argument("--steps", type=positive, default=1500, help="updates of the scores")
+    command.add_argument("--width", type=width, default=128, help="numbers at each position, between blocks")
+    command.add_argument("--layers", type=positive, default=2, help="blocks")
     command.add_argument("--out", type=Path, default=Path("gpt.tombola"), help="the ticket's file")
     command.add_argument("--seed", type=int, default=0, help="of the random network and of the batches")
     command.add_argument(
-        "--validate", action="store_true", help="measure on the end of the training text instead"
+        "--validate", action="store_true", help="hold out the end of the training text instead"
     )
     command.set_defaults(run=search)
-    command = commands.add_parser(
-        "sample", help="let a ticket write", formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+
+    command = commands.add_parser("sample", help="let a ticket write", **defaults)
     command.add_argument("path", metavar="TICKET", type=Path)
-    command.add_argument("--length", type=int, default=400, help="bytes to write")
+    command.add_argument("--length", type=positive, default=400, help="bytes to write")
     command.add_argument(
-        "--temperature", type=float, default=0.7, help="below 1: the likely bytes more often"
+        "--temperature", type=temperature, default=0.7, help="lower: likely bytes more often"
     )
     command.add_argument("--seed", type=int, default=0, help="of the choices")
     command.set_defaults(run=sample)
+
     options = vars(parser.parse_args())
     try:
         options.pop("run")(**options)
