@@ -18,7 +18,12 @@ from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[2]
 COPIES = "repository"
-ALWAYS = ("CHANGELOG.md", "CONTRIBUTING.md", "benchmarks/RESULTS.md")  # in the navigation, whoever links to them
+# In the navigation, whoever links to them.
+ALWAYS = (
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "benchmarks/RESULTS.md",
+)
 # A link's target, or code, in which nothing is a link.
 _LINK = re.compile(
     r"^(?P<fence>```+|~~~+).*?^(?P=fence)[^\n]*$|`(?:[^`\n]|\n(?!\n))+`"
