@@ -72,7 +72,9 @@ class GPT(nn.Module):
 
 def read_text():
     """The text to search with and the text held out, as tensors of bytes."""
-    text = "\n\n".join(topics[name] for name in sorted(topics)).encode()
+    paragraphs = "\n\n".join(topics[name] for name in sorted(topics)).split("\n\n")
+    # Each once: many stand under several topics, and would be held out and searched with as well.
+    text = "\n\n".join(dict.fromkeys(paragraphs)).encode()
     return split(torch.tensor(list(text)))
 
 
@@ -140,9 +142,14 @@ def load(path):
     """The network of a ticket file, rebuilt and verified."""
     ticket = tombola.Ticket.load(path)
     ticket.verify()
-    if ticket.metadata.get("model") != "gpt":
-        raise tombola.TicketError(f"{path}: expected a ticket written by gpt.py, got one of another model")
-    return ticket.apply(GPT(int(ticket.metadata["width"]), int(ticket.metadata["layers"])))
+    said = ticket.metadata
+    try:
+        if said["model"] != "gpt":
+            raise ValueError
+        model = GPT(width(said["width"]), positive(said["layers"]))
+    except (KeyError, ValueError, argparse.ArgumentTypeError):
+        raise tombola.TicketError(f"{path}: expected a ticket written by gpt.py, got another") from None
+    return ticket.apply(model)
 
 
 @torch.no_grad()

@@ -97,12 +97,27 @@ def test_a_sample_is_a_function_of_the_ticket_and_the_seed(
 
 def test_a_sample_of_another_ticket_is_refused_in_one_line(tmp_path: Path) -> None:
     path = tmp_path / "linear.tombola"
-    tombola.EdgePopup(tombola.Source(nn.Linear(4, 2))).ticket().save(path)
-    with pytest.raises(SystemExit) as refused:
-        gpt("sample", str(path))
-    assert (
-        refused.value.code == f"gpt.py: {path}: expected a ticket written by gpt.py, got one of another model"
-    )
+    for said in ({}, {"model": "gpt", "width": "many", "layers": "2"}):
+        tombola.EdgePopup(tombola.Source(nn.Linear(4, 2))).ticket(metadata=said).save(path)
+        with pytest.raises(SystemExit) as refused:
+            gpt("sample", str(path))
+        assert refused.value.code == f"gpt.py: {path}: expected a ticket written by gpt.py, got another"
     with pytest.raises(SystemExit) as refused:
         gpt("sample", str(tmp_path / "missing"))
     assert "No such file" in str(refused.value.code)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["search", "--width", "30"], "expected a multiple of 4, got 30"),
+        (["search", "--steps", "0"], "invalid positive value: '0'"),
+        (["sample", "a.tombola", "--temperature", "0"], "invalid temperature value: '0'"),
+    ],
+)
+def test_numbers_that_cannot_be_are_refused(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        gpt(*arguments)
+    assert said in capsys.readouterr().err
