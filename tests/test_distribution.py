@@ -53,7 +53,15 @@ def of_package() -> set[str]:
 
 def test_the_source_distribution_has_all_that_building_and_testing_need(made: Distributions) -> None:
     files = in_source(made)
-    alone = {"README.md", "LICENSE", "CHANGELOG.md", "CITATION.cff", "Makefile", "pyproject.toml"}
+    alone = {
+        "README.md",
+        "LICENSE",
+        "CHANGELOG.md",
+        "CITATION.cff",
+        "Makefile",
+        "pyproject.toml",
+        "mkdocs.yml",
+    }
     assert alone <= files
     assert {f"src/{name}" for name in of_package()} <= files
     for folder in ("tests", "docs"):

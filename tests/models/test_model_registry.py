@@ -209,6 +209,7 @@ def test_user_function_with_another_signature(write_module: WriteModule) -> None
     write_module("tombola_user_signature", "def net(width, channels): pass\n")
     text = message("tombola_user_signature:net")
     assert text.startswith("model 'tombola_user_signature:net' raised TypeError: net() got an unexpected")
+    assert text.endswith("; it is called as function(width=, in_channels=, classes=)")
 
 
 def test_interrupts_pass(write_module: WriteModule) -> None:

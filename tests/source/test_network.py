@@ -140,10 +140,21 @@ def test_unknown_parameters_need_a_word() -> None:
         Source(model)
     assert torch.equal(model.token, before)
     assert model.out.weight.requires_grad
-    Source(model, fixed={"tok*": 0.5})
+    assert repr(Source(model, fixed={"tok*": 0.5})).startswith("Source(WithToken, ")
     assert (model.token == 0.5).all()
     drawn = Source(WithToken(), fan_in={"token": 8})
     assert set(np.abs(drawn.weights()["token"]).ravel()) == {np.float32(0.5)}
+
+
+def test_all_unknown_parameters_are_named_at_once() -> None:
+    model = WithToken()
+    model.scale = nn.Parameter(torch.ones(()))
+    with pytest.raises(ArgumentError, match=r"'token' of WithToken.*; likewise for 'scale', shape \(\)$"):
+        Source(model)
+    for i in range(7):
+        model.register_parameter(f"more{i}", nn.Parameter(torch.ones(2)))
+    with pytest.raises(ArgumentError, match=r"'more3', shape \(2,\); and 3 more$"):
+        Source(model)
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
 
 from torch import nn
@@ -62,10 +63,22 @@ def _call(name: str, **arguments: float) -> nn.Module:
         try:
             model = function(**arguments)
         except (Exception, SystemExit) as error:
-            raise ArgumentError(f"model {name!r} raised {_in_one_line(error)}") from error
+            told = f"{_in_one_line(error)}{_how_called(function, arguments)}"
+            raise ArgumentError(f"model {name!r} raised {told}") from error
     if not isinstance(model, nn.Module):
         raise ArgumentError(f"model {name!r} must return a torch.nn.Module, got {type(model).__name__}")
     return model
+
+
+def _how_called(function: Callable[..., object], arguments: Mapping[str, float]) -> str:
+    """For a function that does not take the arguments, which they are; else nothing."""
+    try:
+        signature(function).bind(**arguments)
+    except TypeError:
+        return f"; it is called as function({', '.join(f'{name}=' for name in arguments)})"
+    except ValueError:  # no signature is known
+        pass
+    return ""
 
 
 def _find(name: str) -> Callable[..., object]:

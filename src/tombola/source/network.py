@@ -29,6 +29,7 @@ from tombola.source.surgery import (
     attach_slot,
     casts_its_weights,
     check_plain,
+    class_name,
     current_parameter,
     detach_slot,
     find_parameters,
@@ -150,13 +151,13 @@ class Source(Shown):
     def __repr__(self) -> str:
         state = "attached" if self.attached else "detached"
         return (
-            f"Source({type(self.model).__name__}, seed={self.recipe.seed}, init={self.recipe.init!r}, "
+            f"Source({class_name(self.model)}, seed={self.recipe.seed}, init={self.recipe.init!r}, "
             f"density={self.density:g}, {len(self.names)} tensors, {self.mask.total:,} weights, {state})"
         )
 
     def table(self) -> Table:
         """What notebooks show: how it is drawn, and its edges."""
-        facts = {"model": type(self.model).__name__, "seed": self.seed, "init": self.recipe.init}
+        facts = {"model": class_name(self.model), "seed": self.seed, "init": self.recipe.init}
         return mask_table("Source", {**facts, "density": self.density, "weights": self.mask.total}, self.mask)
 
     @property

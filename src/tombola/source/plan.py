@@ -16,11 +16,14 @@ from tombola.mask import Mask
 from tombola.rng import threshold
 from tombola.source.density import AnyRule, check_density, densities, meets, overall
 from tombola.source.recipe import MAX_FAN_IN, MIN_FAN_DENSITY, MIN_FAN_IN, FixedTensor, RandomTensor, Shape
-from tombola.source.roles import Bias, Fixed, Weight, role_of
+from tombola.source.roles import Bias, Fixed, Role, Weight, role_of
 from tombola.source.surgery import Found, check_plain, find_parameters
 
 # The greatest that float32 holds.
 MAX_FIXED = float(np.finfo(np.float32).max)
+
+# Of parameters of no known kind, beside the first.
+_MOST_NAMED = 5
 
 Include = Callable[[str], bool] | Iterable[str] | str | None
 
@@ -116,12 +119,7 @@ def _sort(
     parameters: list[Found], bias: bool, fan_in: Mapping[str, float], fixed: Mapping[str, float]
 ) -> tuple[list[Layer], list[FixedTensor]]:
     """Layers in the model's order, each with its drawn bias; everything else as fixed tensors."""
-    roles = {
-        found.name: role_of(
-            found.name, found.places[0].attribute, found.parameter, found.places[0].module, fan_in, fixed
-        )
-        for found in parameters
-    }
+    roles = _roles(parameters, fan_in, fixed)
     _check_patterns("fan_in", fan_in, roles)
     _check_patterns("fixed", fixed, roles)
     drawn: dict[str, list[RandomTensor]] = {}
@@ -142,6 +140,28 @@ def _sort(
             value = np.float32(role.value if isinstance(role, Fixed) else 0.0)
             constants.append(FixedTensor(found.name, shape, float(value)))
     return [Layer(name, tuple(tensors), searched=True) for name, tensors in drawn.items()], constants
+
+
+def _roles(
+    parameters: list[Found], fan_in: Mapping[str, float], fixed: Mapping[str, float]
+) -> dict[str, Role]:
+    """What each parameter is, by name; all that are of no known kind are named at once."""
+    told = {
+        found.name: role_of(found.name, found.places[0].attribute, found.places[0].module, fan_in, fixed)
+        for found in parameters
+    }
+    unknown = [found for found in parameters if told[found.name] is None]
+    if unknown:
+        first, others = unknown[0], unknown[1:]
+        shown = [f"{found.name!r}, shape {tuple(found.parameter.shape)}" for found in others[:_MOST_NAMED]]
+        if len(others) > _MOST_NAMED:
+            shown.append(f"and {len(others) - _MOST_NAMED} more")
+        raise ArgumentError(
+            f"parameter {first.name!r} of {type(first.places[0].module).__name__}, shape "
+            f"{tuple(first.parameter.shape)}, is of no known kind: pass fixed={{{first.name!r}: value}} or "
+            f"fan_in={{{first.name!r}: n}} to Source{'; likewise for ' if shown else ''}{'; '.join(shown)}"
+        )
+    return {name: role for name, role in told.items() if role is not None}
 
 
 def _owner(bias: Found, weight_attribute: str, parameters: list[Found]) -> str:

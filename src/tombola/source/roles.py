@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
@@ -132,14 +131,13 @@ def roles(module: nn.Module) -> dict[str, Role]:
 def role_of(
     name: str,
     attribute: str,
-    parameter: torch.Tensor,
     module: nn.Module,
     fan_in: Mapping[str, float],
     fixed: Mapping[str, float],
-) -> Role:
-    """The role of one parameter: what the user's patterns say, else what its module's type says.
+) -> Role | None:
+    """The role of one parameter: what the user's patterns say, else what its module's type says, else None.
 
-    Raises ArgumentError naming the parameter where neither does.
+    Raises ArgumentError for a recurrent network, as `roles`.
     """
     for pattern, value in fixed.items():
         if fnmatchcase(name, pattern):
@@ -147,10 +145,4 @@ def role_of(
     for pattern, value in fan_in.items():
         if fnmatchcase(name, pattern):
             return Weight(float(value))
-    known = roles(module)
-    if attribute not in known:
-        raise ArgumentError(
-            f"parameter {name!r} of {type(module).__name__}, shape {tuple(parameter.shape)}, is of no known "
-            f"kind: pass fixed={{{name!r}: value}} or fan_in={{{name!r}: n}} to Source"
-        )
-    return known[attribute]
+    return roles(module).get(attribute)

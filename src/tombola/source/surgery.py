@@ -65,6 +65,11 @@ def check_plain(model: nn.Module) -> None:
             )
 
 
+def class_name(model: nn.Module) -> str:
+    """The name of a module's class as its author wrote it: slots put another class in its place."""
+    return parametrize.type_before_parametrizations(model).__name__
+
+
 def current_parameter(found: Found) -> nn.Parameter:
     """The parameter that stands at the first place now, whether a slot is over it or not."""
     place = found.places[0]
