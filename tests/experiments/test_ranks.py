@@ -220,15 +220,21 @@ def test_a_lost_process_is_one_line(pair: Pair) -> None:
     )
 
 
-def held_when_the_group_ends(ranks_of: str) -> bool:
+def held_when_the_group_ends(why: str) -> bool:
     """Whether a run that failed still holds its wrapped model when its process leaves the group."""
     held: list[bool] = []
     leave = dist.destroy_process_group
 
     def run(ranks: Ranks) -> None:
+        try:
+            fail(ranks)
+        except ValueError as error:
+            raise RunError(why) from error
+
+    def fail(ranks: Ranks) -> None:
         wrapped = ranks.wrap(nn.Linear(2, 2))
         seen.append(weakref.ref(wrapped))
-        raise RunError(ranks_of)
+        raise ValueError
 
     def destroy() -> None:
         held.append(seen[0]() is not None)
@@ -237,7 +243,7 @@ def held_when_the_group_ends(ranks_of: str) -> bool:
     seen: list[weakref.ref[nn.Module]] = []
     with (
         mock.patch.object(dist, "destroy_process_group", destroy),
-        pytest.raises(RunError, match=ranks_of),
+        pytest.raises(RunError, match=why),
         joined() as ranks,
     ):
         run(ranks)

@@ -165,7 +165,7 @@ def joined(*, gpus: bool = True) -> Iterator[Ranks]:
     except BaseException as error:
         # What the failed frames hold of the group has to go before the group does: gloo waits for its threads
         # as the last of it goes, and where that is Python's clearing up they wait for Python in their turn.
-        traceback.clear_frames(error.__traceback__)
+        _let_go(error)
         # gloo and NCCL have no class of errors that all of theirs are of.
         if isinstance(error, RuntimeError) and (
             isinstance(error, dist.DistError)
@@ -178,6 +178,18 @@ def joined(*, gpus: bool = True) -> Iterator[Ranks]:
     finally:
         if dist.is_initialized():
             dist.destroy_process_group()
+
+
+def _let_go(error: BaseException) -> None:
+    """Empty the frames that `error` came through, and those of the errors that it came of."""
+    came_of: list[BaseException | None] = [error]
+    done: set[int] = set()
+    while came_of:
+        error_of = came_of.pop()
+        if error_of is not None and id(error_of) not in done:
+            done.add(id(error_of))
+            traceback.clear_frames(error_of.__traceback__)
+            came_of += [error_of.__cause__, error_of.__context__]
 
 
 def _number(name: str) -> int:
