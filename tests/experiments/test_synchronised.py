@@ -111,6 +111,26 @@ def test_the_output_is_of_the_inputs_type(pair: Pair) -> None:
     assert pair(in_group, in_bfloat16) == [torch.bfloat16, torch.bfloat16]
 
 
+def of_a_model_in_bfloat16(ranks: Ranks) -> tuple[torch.Tensor, torch.dtype]:
+    torch.manual_seed(0)
+    x = torch.randn(6, 3, 4, 4).bfloat16()
+    model = layer_for((6, 3, 4, 4), {}).bfloat16()
+    synchronise_batch_norm(model)
+    y = model(x[ranks.share.of(0, 6)])
+    y.sum().backward()
+    (gradient, _) = (parameter.grad for parameter in model.parameters())
+    assert gradient is not None
+    return y.detach(), gradient.dtype
+
+
+def test_a_model_whose_own_parameters_are_in_bfloat16(pair: Pair) -> None:
+    torch.manual_seed(0)
+    expected = layer_for((6, 3, 4, 4), {})(torch.randn(6, 3, 4, 4).bfloat16().float()).bfloat16()
+    parts = pair(in_group, of_a_model_in_bfloat16)
+    torch.testing.assert_close(torch.cat([y for y, _ in parts]), expected)
+    assert [dtype for _, dtype in parts] == [torch.bfloat16] * 2
+
+
 def test_a_subclass_of_ones_own_is_left_alone() -> None:
     class Own(nn.BatchNorm2d):
         pass

@@ -61,8 +61,10 @@ class SynchronisedBatchNorm(_BatchNorm):
             mean, variance, count = _statistics(input.detach())
             if self.track_running_stats:
                 self._follow(mean, variance, count)
+            # The kernels want parameters of the statistics' type, whatever that of the model is.
+            weight, bias = (None if p is None else p.to(mean.dtype) for p in (self.weight, self.bias))
             output = _Normalised.apply(  # type: ignore[no-untyped-call]
-                input, self.weight, self.bias, mean, variance, count, self.eps
+                input, weight, bias, mean, variance, count, self.eps
             )
         return output
 
