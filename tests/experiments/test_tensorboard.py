@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import itertools
 import json
 import signal
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ from resume_helpers import OPTIONS, assert_same, stopped_at
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.metadata import SESSION_END_INFO_TAG, SESSION_START_INFO_TAG
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+from tensorboard.summary.writer.record_writer import RecordWriter
 
 from commands import (
     STEPS,
@@ -171,6 +175,35 @@ def test_without_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     line = refusal(*COMMAND, tmp_path / "run")
     assert line == "--tensorboard needs packages that are not installed: pip install 'tombola[tensorboard]'"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_without_the_package_a_run_that_began_with_it_says_what_it_would_go_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "run"
+    stopped_at(monkeypatch, STEPS + 6, *COMMAND, folder)
+    monkeypatch.setattr(tensorboard, "find_spec", lambda _: None)
+    line = refusal("search", "--resume", "--out", folder)
+    assert line.startswith(f"going on with {folder / 'tensorboard'} needs packages that are not installed: ")
+
+
+def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written, write, told = itertools.count(), RecordWriter.write, []
+
+    def until_it_is_full(writer: RecordWriter, data: bytes) -> None:
+        if next(written) >= 12:
+            raise OSError(errno.ENOSPC, "No space left on device", "events")
+        write(writer, data)
+
+    monkeypatch.setattr(RecordWriter, "write", until_it_is_full)
+    monkeypatch.setattr(threading, "excepthook", told.append)
+    failed = tombola(*COMMAND, tmp_path / "run")
+    assert (failed.status, failed.out) == (3, "")
+    assert failed.complaint.startswith("events: No space left on device (the last checkpoint is kept: ")
+    assert told == []  # the writer's thread prints no traceback of its own
+    monkeypatch.undo()
+    assert tombola(*COMMAND, tmp_path / "run").status == 0
+    assert_the_curve_is_that_of_the_metrics(tmp_path / "run")
 
 
 def test_a_file_in_the_place_of_the_folder(tmp_path: Path) -> None:

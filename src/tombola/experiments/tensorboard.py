@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -31,10 +32,11 @@ def wanted(config: RunConfig, folder: Path | None) -> bool:
 
     Raises TombolaError where it is and the packages are missing.
     """
-    if not config.tensorboard and not (folder is not None and (folder / FOLDER).is_dir()):
+    begun = folder / FOLDER if folder is not None and (folder / FOLDER).is_dir() else None
+    if not config.tensorboard and begun is None:
         return False
     if find_spec("tensorboard") is None:
-        raise missing_extra("--tensorboard", _EXTRA)
+        raise missing_extra("--tensorboard" if config.tensorboard else f"going on with {begun}", _EXTRA)
     return True
 
 
@@ -47,17 +49,36 @@ def recorded(
     """
     place = folder / FOLDER
     earlier = list(place.glob(f"events.out.tfevents.*{_ENDING}"))
-    events = EventFile(config, place, time.time() - elapsed)
+    with _failures_told_once():
+        events = EventFile(config, place, time.time() - elapsed)
+        try:
+            for row in history:
+                events.epoch(row)
+            for path in earlier:
+                # Not before all that they say is said again; nor removed, or a TensorBoard that is reading
+                # one would never get to the next.
+                os.truncate(path, 0)
+            yield events
+        finally:
+            events.close()
+
+
+@contextmanager
+def _failures_told_once() -> Iterator[None]:
+    """The thread that writes hands what fails on to whoever writes next; here it prints no traceback of it
+    besides.
+    """
+    before = threading.excepthook
+
+    def tell(failed: threading.ExceptHookArgs) -> None:
+        if not type(failed.thread).__module__.startswith(_EXTRA):
+            before(failed)
+
+    threading.excepthook = tell
     try:
-        for row in history:
-            events.epoch(row)
-        for path in earlier:
-            # Not before all that they say is said again; nor removed, or a TensorBoard that is reading one
-            # would never get to the next.
-            os.truncate(path, 0)
-        yield events
+        yield
     finally:
-        events.close()
+        threading.excepthook = before
 
 
 class EventFile:
