@@ -47,6 +47,9 @@ CHEAP = ("verify", "inspect", "evaluate", "export", "report")
 RUNS = ("search", "train")
 """Commands that are run for one epoch where they have no option but --out, and so work on the digits."""
 
+OURS = ("tools/", "benchmarks/", "tests/", "examples/")
+"""Where Python's files lie that commands of the pages name: they have to be there."""
+
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_block_is_sound(page: str, tmp_path: Path) -> None:
@@ -94,6 +97,7 @@ def test_links_to_other_sites_are_well_formed(page: str) -> None:
         "```sh\nmake no-such-target\n```",
         "```sh\npip install 'tombola[no-such-extra]'\n```",
         "```sh\npython tools/no_such_tool.py\n```",
+        "```sh\npython examples/no_such_example.py search\n```",
         "```toml\n[grid\n```",
         "```toml\n[grid]\nwdth = [1.0]\n```",
         "```json\n{1}\n```",
@@ -150,9 +154,7 @@ def _check_command(command: list[str], where: str) -> None:
         extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
         for named in re.findall(r"tombola\[([\w,-]+)\]", " ".join(command)):
             assert set(named.split(",")) <= extras.keys(), f"{where}: {' '.join(command)}"
-    elif (
-        command[0] == "python" and command[1:2] and command[1].startswith(("tools/", "benchmarks/", "tests/"))
-    ):
+    elif command[0] == "python" and command[1:2] and command[1].startswith(OURS):
         assert (ROOT / command[1]).is_file(), f"{where}: {' '.join(command)}"
 
 
