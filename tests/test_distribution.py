@@ -53,18 +53,10 @@ def of_package() -> set[str]:
 
 def test_the_source_distribution_has_all_that_building_and_testing_need(made: Distributions) -> None:
     files = in_source(made)
-    alone = {
-        "README.md",
-        "LICENSE",
-        "CHANGELOG.md",
-        "CITATION.cff",
-        "Makefile",
-        "pyproject.toml",
-        "mkdocs.yml",
-    }
-    assert alone <= files
+    alone = {"README.md", "LICENSE", "CHANGELOG.md", "CITATION.cff", "Makefile", "pyproject.toml"}
+    assert alone | {"CONTRIBUTING.md", "mkdocs.yml"} <= files
     assert {f"src/{name}" for name in of_package()} <= files
-    for folder in ("tests", "docs"):
+    for folder in ("tests", "docs", "tools", "examples"):
         kept = {path for path in (ROOT / folder).rglob("*") if path.is_file() and path.suffix != ".pyc"}
         assert {str(path.relative_to(ROOT)) for path in kept} <= files
     assert not {name for name in files if name.startswith(("runs/", "dist/", ".venv/", ".ci/"))}
