@@ -188,7 +188,8 @@ def test_without_the_package_a_run_that_began_with_it_says_what_it_would_go_on_w
 
 
 def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    written, write, told = itertools.count(), RecordWriter.write, []
+    written, write = itertools.count(), RecordWriter.write
+    told: list[object] = []
 
     def until_it_is_full(writer: RecordWriter, data: bytes) -> None:
         if next(written) >= 12:
