@@ -136,37 +136,42 @@ class _Normalised(torch.autograd.Function):
                 output = _composed(x, weight, bias, ctx.eps)
             found = iter(torch.autograd.grad(output, inputs, upstream, create_graph=True))
             return (*(next(found) if needed else None for needed in needs), *nothing)
-        direct, along, total = _as_if_constant(upstream, x, weight, mean, variance, ctx.eps)
-        sums = torch.stack((along, total)).to(mean.dtype)
-        dist.all_reduce(sums)
         scale = torch.rsqrt(variance + ctx.eps)
-        # dx = direct - scale · weight · (total + x̂ · along) / count, where x̂ = (x - mean) · scale
-        factor = -scale / count if weight is None else -scale * weight / count
-        through = F.batch_norm(x, mean, variance, factor * sums[0], factor * sums[1], eps=ctx.eps)
+        alone, along, total = _of_own_part(upstream, x, weight, mean, scale, ctx.eps)
+        mine = torch.stack((along, total)).to(mean.dtype)
+        sums = mine.clone()
+        dist.all_reduce(sums)
+        if x.numel():
+            # dx = scale · weight · (dy - the mean of dy - x̂ · the mean of x̂ · dy), x̂ = (x - mean) · scale.
+            # `alone` has the means of this process's part. What they lack is small beside it: in half
+            # precision a difference of large numbers, each of them rounded, would not be.
+            lacking = mine * x.shape[1] / x.numel() - sums / count
+            lacking *= scale if weight is None else scale * weight
+            alone.add_(F.batch_norm(x, mean, variance, lacking[0], lacking[1], eps=ctx.eps))
         return (
-            direct.add_(through),
+            alone,
             None if weight is None else along,
             None if bias is None else total,
             *nothing,
         )
 
 
-def _as_if_constant(
+def _of_own_part(
     upstream: torch.Tensor,
     x: torch.Tensor,
     weight: torch.Tensor | None,
     mean: torch.Tensor,
-    variance: torch.Tensor,
+    scale: torch.Tensor,
     eps: float,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Gradients of input, weight and bias, were the statistics constants: the last two are this process's
+    """Gradients of input, weight and bias, were this process's part the whole batch: the last two are its
     sums of the gradient along x̂ and of the gradient itself.
     """
     if not x.numel():
         return upstream, torch.zeros_like(mean), torch.zeros_like(mean)
     weight = torch.ones_like(mean) if weight is None else weight
     found: tuple[torch.Tensor, torch.Tensor, torch.Tensor] = torch.ops.aten.native_batch_norm_backward(
-        upstream, x, weight, mean, variance, None, None, False, eps, [True] * 3
+        upstream, x, weight, None, None, mean, scale, True, eps, [True] * 3
     )
     return found
 
