@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from streaming_helpers import streamed
@@ -86,14 +87,29 @@ def test_a_worker_that_is_killed_is_said() -> None:
     for child in children(os.getpid()):
         os.kill(child, signal.SIGKILL)
     with pytest.raises(
-        DataError, match=r"a process that decodes images has died \(DataLoader worker .*memory"
+        DataError,
+        match=r"a process that decodes images has died \((DataLoader worker|\[Errno|its end).*memory",
     ):
         list(results)
+
+
+@pytest.mark.parametrize("error", [ConnectionResetError(104, "Connection reset by peer"), EOFError()])
+def test_a_worker_that_is_killed_while_it_sends_is_said(error: Exception) -> None:
+    def cut_off(loader: object) -> Iterator[object]:
+        raise error
+        yield
+
+    with (
+        mock.patch("tombola.data.streaming.workers._begin", cut_off),
+        pytest.raises(DataError, match=r"has died \((\[Errno 104\]|its end of the pipe is closed)"),
+    ):
+        list(decoded(tasks(4), 2))
 
 
 PARENT = """
 import sys
 from pathlib import Path
+from unittest import mock
 from streaming_helpers import streamed
 batches = streamed(Path(sys.argv[1]), workers=2).training(4, seed=0, augment=True)
 for _ in batches.epoch(0):

@@ -60,7 +60,9 @@ def record(
     environment: Mapping[str, str] | None = None,
     interrupt_at: str = "",
 ) -> Recording:
-    """Run the command in `folder` to its end. As soon as the screen shows `interrupt_at`, press Ctrl-C."""
+    """Run the command in `folder` to its end; Ctrl-C is pressed once the screen shows what matches
+    `interrupt_at`.
+    """
     master, slave = pty.openpty()
     fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", HEIGHT, columns, 0, 0))
     given = (
@@ -78,7 +80,7 @@ def record(
         chunk = os.read(master, 65536)
         data += chunk
         stream.feed(chunk)
-        if interrupt_at and not pressed and interrupt_at in "\n".join(screen.display):
+        if interrupt_at and not pressed and re.search(interrupt_at, "\n".join(screen.display)):
             os.write(master, CTRL_C)
             pressed = True
     os.close(slave)

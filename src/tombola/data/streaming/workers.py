@@ -60,11 +60,13 @@ def decoded(tasks: Iterable[Task], workers: int) -> Iterator[torch.Tensor]:
             result = next(results, None)
         except DataError as error:
             result = str(error)
-        except RuntimeError as error:
-            if not str(error).startswith("DataLoader worker"):
+        except (RuntimeError, ConnectionError, EOFError) as error:
+            # Which of them depends on what the process was doing: sending a result, or not.
+            if isinstance(error, RuntimeError) and not str(error).startswith("DataLoader worker"):
                 raise
+            said = str(error).partition("\n")[0] or "its end of the pipe is closed"
             result = (
-                f"a process that decodes images has died ({str(error).splitlines()[0]}): was there too "
+                f"a process that decodes images has died ({said}): was there too "
                 "little memory, or shared memory in /dev/shm? Fewer workers need less of both"
             )
         if result is None:
