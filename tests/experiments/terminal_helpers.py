@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import pty
 import re
+import signal
 import struct
 import sys
 import termios
@@ -95,6 +96,8 @@ def _run(arguments: list[str], folder: str, terminal: str, environment: dict[str
     handle = os.open(terminal, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(handle, stream)
+    # A shell ignores it for what it runs in the background, the tests among it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     for name in _ASKED:
         os.environ.pop(name, None)
