@@ -9,8 +9,25 @@ from typing import Any
 import pytest
 
 from tombola.errors import ArgumentError
-from tombola.experiments.sweep.combinations import drawn, on_grid
+from tombola.experiments.sweep.combinations import drawn, listed, on_grid
 from tombola.rng import Stream
+
+
+def test_an_entry_of_a_list_is_a_grid_of_the_lists_in_it() -> None:
+    assert listed([{"a": 1}, {"a": 2, "b": ["x", "y"], "c": [3, 4]}]) == [
+        {"a": 1},
+        *({"a": 2, "b": b, "c": c} for b in "xy" for c in (3, 4)),
+    ]
+
+
+def test_an_entry_of_a_list_without_a_value_is_refused() -> None:
+    with pytest.raises(ArgumentError, match=r"'b' in \[list\] must be a list of values, got \[\]"):
+        listed([{"a": 1, "b": []}])
+
+
+def test_too_many_in_a_list_are_refused_before_they_are_made() -> None:
+    with pytest.raises(ArgumentError, match="at most 10,000 runs"):
+        listed([{"a": 1}, {name: list(range(100)) for name in "abc"}])
 
 
 def test_a_grid_is_every_combination_in_order() -> None:

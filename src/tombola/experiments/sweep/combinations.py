@@ -30,6 +30,24 @@ def on_grid(values: Mapping[str, Any]) -> list[Options]:
     return [dict(zip(values, point, strict=True)) for point in product(*values.values())]
 
 
+def listed(tables: Sequence[Mapping[str, Any]]) -> list[Options]:
+    """What each table gives, one after the other; an option with a list of values stands for every one.
+
+    >>> listed([{"method": "dense"}, {"method": "static", "rule": ["erk", "balanced"]}])
+    [{'method': 'dense'}, {'method': 'static', 'rule': 'erk'}, {'method': 'static', 'rule': 'balanced'}]
+
+    Raises ArgumentError where such a list is empty, or there are too many combinations.
+    """
+    found: list[Options] = []
+    for table in tables:
+        choices = {name: value if isinstance(value, list) else [value] for name, value in table.items()}
+        for name, values in choices.items():
+            _check_choices(name, values, "list")
+        check_number(len(found) + math.prod(len(values) for values in choices.values()))
+        found += [dict(zip(choices, point, strict=True)) for point in product(*choices.values())]
+    return found
+
+
 def drawn(table: Mapping[str, Any]) -> list[Options]:
     """`count` random combinations, drawn from `seed`.
 

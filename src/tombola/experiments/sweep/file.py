@@ -15,7 +15,7 @@ from typing import Any
 from tombola.errors import ArgumentError, RunError, TombolaError, unknown
 from tombola.experiments.config import Device, RunConfig
 from tombola.experiments.search_config import SearchConfig
-from tombola.experiments.sweep.combinations import Options, check_number, drawn, on_grid
+from tombola.experiments.sweep.combinations import Options, check_number, drawn, listed, on_grid
 from tombola.experiments.sweep.names import folder_name
 from tombola.experiments.train_config import TrainConfig
 from tombola.rng import check_seed
@@ -94,12 +94,12 @@ def _runs(values: dict[str, Any], resources: Resources) -> list[SweepRun]:
     common = _table("options", values.get("options", {}))
     parts = [
         on_grid(_table("grid", values.get("grid", {}))),
-        _listed(values.get("list", [{}])),
+        listed(_tables(values.get("list", [{}]))),
         drawn(_table("random", values["random"])) if "random" in values else [{}],
     ]
     check_number(len(seeds) * math.prod(len(part) for part in parts))
     _check_names(common, values)
-    combined = [grid | listed | random for grid, listed, random in product(*parts)]
+    combined = [grid | entry | random for grid, entry, random in product(*parts)]
     return [
         _sweep_run(COMMANDS[command], common, varying, seed, resources)
         for varying in combined
@@ -189,7 +189,7 @@ def _seeds(given: Any) -> list[int]:
     return seeds
 
 
-def _listed(given: Any) -> list[Options]:
+def _tables(given: Any) -> list[Options]:
     if not isinstance(given, list) or not given or not all(isinstance(table, dict) for table in given):
         raise ArgumentError(f"list must be tables, each begun by [[list]], got {given!r}")
     return given
