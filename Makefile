@@ -9,7 +9,7 @@ ifeq ($(shell uname -s),Linux)
   TORCH := $(TORCH)+cpu
 endif
 
-.PHONY: env demo test bench docs dist audit
+.PHONY: env demo test bench reproduce reproduce-gpu docs dist audit
 .DELETE_ON_ERROR:
 
 env: .venv/.made
@@ -46,6 +46,13 @@ test: env
 # Those called long_ take hours: run them by themselves.
 bench: env
 	$(BIN)/python benchmarks/_results.py $(ONLY)
+
+# The papers' claims: reproduction/README.md says what there is and how long it takes.
+reproduce: env
+	$(BIN)/python -m reproduction run $(ONLY)
+
+reproduce-gpu: env
+	$(BIN)/python -m reproduction run gpu
 
 # The site, into site/; every warning is an error (not with --quiet, which hides them from --strict, too). The
 # variable silences a notice of the theme's makers.

@@ -23,6 +23,7 @@ ALWAYS = (
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "benchmarks/RESULTS.md",
+    "reproduction/verdicts.md",
 )
 # A link's target, or code, in which nothing is a link.
 _LINK = re.compile(

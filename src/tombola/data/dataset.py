@@ -55,6 +55,10 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def __repr__(self) -> str:
+        kind = str(self.images.dtype).removeprefix("torch.")
+        return f"Split({len(self):,} of {kind} {tuple(self.images.shape[1:])})"
+
 
 @dataclass(frozen=True)
 class Dataset:

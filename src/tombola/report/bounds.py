@@ -31,9 +31,9 @@ def draw_bounds(measured: Mapping[str, Any], png: Path) -> None:
     figure = Figure(figsize=(14, 4.6), layout="constrained")
     FigureCanvasAgg(figure)
     errors, redraws, widths = figure.subplots(1, 3)
-    _draw_errors(errors, measured)
-    _draw_redraws(redraws, measured["redraws"])
-    _draw_widths(widths, measured)
+    draw_errors(errors, measured)
+    draw_redraws(redraws, measured["redraws"])
+    draw_widths(widths, measured)
     for axes, corner in ((errors, "lower left"), (redraws, "upper right"), (widths, "upper left")):
         axes.grid(alpha=0.3, which="major")
         axes.legend(fontsize=9, loc=corner)
@@ -43,7 +43,8 @@ def draw_bounds(measured: Mapping[str, Any], png: Path) -> None:
     write_atomically(png, buffer.getvalue())
 
 
-def _draw_errors(axes: Axes, measured: Mapping[str, Any]) -> None:
+def draw_errors(axes: Axes, measured: Mapping[str, Any]) -> None:
+    """Errors of the nearest subset sum against candidates, at every density."""
     for number, row in enumerate(measured["errors"]):
         counts, colour = row["counts"], f"C{number}"
         label = f"p = {row['density']:g}: slope {row['slope'][0]:.3f}, theory {row['theory']:.3f}"
@@ -64,7 +65,8 @@ def _draw_errors(axes: Axes, measured: Mapping[str, Any]) -> None:
     axes.set_title("Subset sums", fontsize=11)
 
 
-def _draw_redraws(axes: Axes, redraws: Mapping[str, Any]) -> None:
+def draw_redraws(axes: Axes, redraws: Mapping[str, Any]) -> None:
+    """Redraws of one weight against the error that it may have."""
     tolerances = [row["tolerance"] for row in redraws["rows"]]
     for name, label, slope, marker, colour in (
         ("greatest", "the greatest weight", "slope_greatest", "s", "C1"),
@@ -82,7 +84,7 @@ def _draw_redraws(axes: Axes, redraws: Mapping[str, Any]) -> None:
     axes.set_title("Redraws at constant width", fontsize=11)
 
 
-def _draw_widths(axes: Axes, measured: Mapping[str, Any]) -> None:
+def draw_widths(axes: Axes, measured: Mapping[str, Any]) -> None:
     """Width factors: candidates over those of the densest source that was measured."""
     rows = sorted(measured["candidates"], key=lambda row: -float(row["density"]))
     dense = rows[0]["candidates"][0]

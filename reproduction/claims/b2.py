@@ -1,0 +1,85 @@
+"""B2: random masks train well; balanced and pyramidal densities hold out at high sparsity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from reproduction.claims.b1 import RULES
+from reproduction.claims.claim import Claim
+from reproduction.comparison import Finding, greater, not_less
+from reproduction.figures import points
+from reproduction.records import runs
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MARGIN = 2.0
+"""Points that a random mask of the greatest density may cost."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network, its sweep, and the densities of its masks, greatest first."""
+
+    title: str
+    sweep: str
+    densities: tuple[float, ...]
+
+    def accuracies(self, density: float, rule: str) -> list[float]:
+        """Test accuracies in %, by seed."""
+        return runs(self.sweep).where(method="static", source_density=density, rule=rule).accuracies()
+
+    def dense(self) -> list[float]:
+        """Those of the dense network."""
+        return runs(self.sweep).where(method="dense").accuracies()
+
+
+NETWORKS = (
+    Network("Conv-6, width 0.25, 10 epochs", "b2", (0.2, 0.05, 0.01)),
+    Network("ResNet-18, 100 epochs", "gpu-b2-resnet18", (0.2, 0.1, 0.05, 0.01, 0.001)),
+)
+
+
+def findings() -> list[Finding]:
+    """Masks of the greatest density against the dense network; the rules against each other below it."""
+    found = []
+    for network in NETWORKS:
+        densest, *sparse = network.densities
+        for rule in RULES:
+            statement = f"{network.title}: {rule} masks of density {densest:g} train as well as the dense one"
+            found.append(not_less(statement, network.accuracies(densest, rule), network.dense(), MARGIN))
+        for density in sparse:
+            for ours in ("balanced", "pyramidal"):
+                for theirs in ("uniform", "erk"):
+                    statement = f"{network.title}, density {density:g}: {ours} is better than {theirs}"
+                    pair = (network.accuracies(density, rule) for rule in (ours, theirs))
+                    found.append(greater(statement, *pair))
+    return found
+
+
+def draw(figure: Figure) -> None:
+    """Accuracy against the density of the mask, a panel for each network that was run."""
+    there = [network for network in NETWORKS if network.dense()]
+    for network, axes in zip(there, figure.subplots(1, len(there), squeeze=False)[0], strict=True):
+        for number, rule in enumerate(RULES):
+            values = [network.accuracies(density, rule) for density in network.densities]
+            points(axes, network.densities, values, rule, f"C{number}", "-")
+        points(axes, [1.0], [network.dense()], "dense", "black", "")
+        axes.set_xscale("log")
+        axes.set_title(network.title, fontsize=11)
+        axes.set_xlabel("density of the mask")
+        axes.set_ylabel("test accuracy, %")
+        axes.invert_xaxis()
+        axes.legend(fontsize=9)
+
+
+CLAIM = Claim(
+    name="b2",
+    title="Random masks train well, at high sparsity best under balanced and pyramidal densities",
+    source="Gadhikar et al., ICML 2023",
+    sweeps=tuple(network.sweep for network in NETWORKS),
+    findings=findings,
+    draw=draw,
+    caption="Weights trained; bars: standard deviation over seeds.",
+)

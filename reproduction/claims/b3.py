@@ -1,0 +1,66 @@
+"""B3: sparse training that starts from an Erdős–Rényi source costs no accuracy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reproduction.claims.claim import Claim
+from reproduction.comparison import Finding, not_less
+from reproduction.figures import points
+from reproduction.records import runs
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MARGIN = 1.0
+"""Points that starting sparse may cost."""
+METHODS = {"rigl": "RigL", "imp": "IMP"}
+DENSITIES = (0.2, 0.05)
+NETWORKS = {"b3": "Conv-6, width 0.5, 10 epochs", "gpu-b3-resnet18": "ResNet-18, 100 epochs"}
+
+
+def of(sweep: str, method: str, density: float, source: float) -> list[float]:
+    """Test accuracies in %, by seed."""
+    return runs(sweep).where(method=method, density=density, source_density=source).accuracies()
+
+
+def findings() -> list[Finding]:
+    """Each method from a source of density 0.5 against the same from the dense network."""
+    return [
+        not_less(
+            f"{network}: {title} to density {density:g} does as well from a source of density 0.5",
+            of(sweep, method, density, 0.5),
+            of(sweep, method, density, 1.0),
+            MARGIN,
+        )
+        for sweep, network in NETWORKS.items()
+        for method, title in METHODS.items()
+        for density in DENSITIES
+    ]
+
+
+def draw(figure: Figure) -> None:
+    """Accuracy against the density that is reached, from both starts, a panel for each network."""
+    there = [sweep for sweep in NETWORKS if of(sweep, "rigl", DENSITIES[0], 1.0)]
+    for sweep, axes in zip(there, figure.subplots(1, len(there), squeeze=False)[0], strict=True):
+        for number, (method, title) in enumerate(METHODS.items()):
+            for source, name, style in ((1.0, "from dense", "-"), (0.5, "from ER 0.5", "--")):
+                values = [of(sweep, method, density, source) for density in DENSITIES]
+                points(axes, DENSITIES, values, f"{title}, {name}", f"C{number}", style)
+        axes.set_xscale("log")
+        axes.set_title(NETWORKS[sweep], fontsize=11)
+        axes.set_xlabel("density reached")
+        axes.set_ylabel("test accuracy, %")
+        axes.invert_xaxis()
+        axes.legend(fontsize=9)
+
+
+CLAIM = Claim(
+    name="b3",
+    title="Sparse training costs no accuracy by starting from an Erdős–Rényi source of moderate density",
+    source="Gadhikar et al., ICML 2023",
+    sweeps=tuple(NETWORKS),
+    findings=findings,
+    draw=draw,
+    caption="Bars: standard deviation over seeds.",
+)

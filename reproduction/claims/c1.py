@@ -1,0 +1,112 @@
+"""C1, ours: a ticket answers better than a trained network that takes as many bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+from reproduction import int8
+from reproduction.claims.claim import Claim
+from reproduction.claims.widths import INITS, METHODS, NETWORKS
+from reproduction.comparison import Finding, greater
+from reproduction.figures import points
+from reproduction.records import Rows, runs
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SWEEP = "c1"
+WIDTHS = (0.25, 0.125, 0.0625)
+LEARNING_RATES = (0.01, 0.03)
+
+
+@dataclass(frozen=True)
+class Size:
+    """Networks of one kind: what they are, their mean bytes, and their test accuracies in %, by seed."""
+
+    title: str
+    nbytes: float
+    accuracies: list[float]
+
+
+def trained() -> dict[str, list[Size]]:
+    """Trained networks of every width, as float32 and in 8 bits, smallest first. Each width has the learning
+    rate that is better on images held out of training.
+    """
+    found: dict[str, list[Size]] = {"float32": [], "int8": []}
+    for width in sorted(WIDTHS):
+        rates = [runs(SWEEP).where(width=width, lr=rate) for rate in LEARNING_RATES]
+        if not all(each.values("test_accuracy") for each in rates):
+            continue
+        best = max(rates, key=lambda each: fmean(each.values("validation_accuracy")))
+        title = f"width {width:g}"
+        found["float32"].append(Size(title, fmean(best.values("model_bytes")), best.accuracies()))
+        names = {row["run"] for row in best.rows}
+        small = Rows(tuple(row for row in int8.rows(SWEEP).rows if row["run"] in names))
+        if small.rows:
+            found["int8"].append(Size(title, fmean(small.values("int8_bytes")), small.accuracies()))
+    return found
+
+
+def tickets() -> Iterator[tuple[str, str, Size]]:
+    """Method, distribution and size of the tickets of Conv-6 that were found."""
+    network = NETWORKS[0]
+    for method in METHODS:
+        for init in INITS:
+            for width in network.run_widths():
+                there = network.runs().where(method=method, init=init, width=width)
+                if there.accuracies():
+                    title = f"{METHODS[method]}, {init}, width {width:g}"
+                    size = Size(title, fmean(there.values("ticket_bytes")), there.accuracies())
+                    yield method, init, size
+
+
+def findings() -> list[Finding]:
+    """Each ticket of IteRand against the smallest trained network of at least as many bytes."""
+    found = []
+    for method, _, ticket in tickets():
+        for kind, networks in trained().items():
+            larger = [network for network in networks if network.nbytes >= ticket.nbytes]
+            if method != "iterand" or not larger:
+                continue
+            statement = (
+                f"{ticket.title} ({ticket.nbytes:,.0f} bytes), is better than {kind} of {larger[0].title} "
+                f"({larger[0].nbytes:,.0f} bytes)"
+            )
+            found.append(greater(statement, ticket.accuracies, larger[0].accuracies))
+    return found or [Finding("A ticket against trained networks of as many bytes", "", "", "not run")]
+
+
+def draw(figure: Figure) -> None:
+    """Accuracy against bytes."""
+    axes = figure.subplots()
+
+    def line(sizes: list[Size], label: str, colour: str, style: str) -> None:
+        nbytes, accuracies = [size.nbytes for size in sizes], [size.accuracies for size in sizes]
+        points(axes, nbytes, accuracies, label, colour, style)
+
+    for number, (kind, networks) in enumerate(trained().items()):
+        line(networks, f"trained, {kind}", f"C{number + 2}", "-")
+    found = list(tickets())
+    for method, title in METHODS.items():
+        for init in INITS:
+            sizes = [size for *of, size in found if of == [method, init]]
+            colour, style = "C0" if method == "iterand" else "C1", "-" if init == INITS[0] else "--"
+            line(sizes, f"ticket, {title}, {init}", colour, style)
+    axes.set_xscale("log")
+    axes.set_xlabel("bytes of the file")
+    axes.set_ylabel("test accuracy, %")
+    axes.legend(fontsize=9)
+
+
+CLAIM = Claim(
+    name="c1",
+    title="A ticket answers better than a trained network of as many bytes",
+    source="ours",
+    sweeps=(SWEEP, "a1-width-0.25", "a1-width-0.5"),
+    findings=findings,
+    draw=draw,
+    caption="Conv-6 of several widths, 30 epochs; bars: standard deviation over seeds.",
+)

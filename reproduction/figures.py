@@ -1,0 +1,79 @@
+"""How the figures are drawn: means over seeds with their standard deviations, in the manner of the papers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import TYPE_CHECKING
+
+from reproduction.records import Rows
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from reproduction.claims.claim import Claim
+
+FIGURES = Path(__file__).parent / "figures"
+
+
+def save(claim: Claim) -> Path:
+    """Draw a claim's figure; equal records give equal files."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 4.4), layout="constrained")
+    FigureCanvasAgg(figure)
+    claim.draw(figure)
+    for axes in figure.axes:
+        axes.grid(alpha=0.3)
+    FIGURES.mkdir(exist_ok=True)
+    file = FIGURES / f"{claim.name}.png"
+    figure.savefig(file, dpi=110, metadata={"Software": None})
+    return file
+
+
+def points(
+    axes: Axes,
+    across: Sequence[float],
+    values: Sequence[Sequence[float]],
+    label: str,
+    colour: str,
+    style: str,
+) -> None:
+    """Means against `across`, joined, with bars of a standard deviation; nothing where nothing was run."""
+    there = [(x, each) for x, each in zip(across, values, strict=True) if each]
+    if there:
+        axes.errorbar(
+            [x for x, _ in there],
+            [fmean(each) for _, each in there],
+            yerr=[_deviation(each) for _, each in there],
+            marker="o",
+            ms=5,
+            capsize=3,
+            linestyle=style,
+            color=colour,
+            label=label,
+        )
+
+
+def against_epochs(axes: Axes, told: Rows, names: Iterable[str], label: str, colour: str, style: str) -> None:
+    """Validation accuracy of the runs called `names` over epochs: their mean, with a band."""
+    by_epoch: dict[int, list[float]] = {}
+    wanted = set(names)
+    for row in told.rows:
+        if row["run"] in wanted:
+            by_epoch.setdefault(int(row["epoch"]), []).append(100 * float(row["validation_accuracy"]))
+    if not by_epoch:
+        return
+    epochs = sorted(by_epoch)
+    means = [fmean(by_epoch[epoch]) for epoch in epochs]
+    around = [_deviation(by_epoch[epoch]) for epoch in epochs]
+    axes.plot(epochs, means, style, color=colour, label=label)
+    low, high = ([m + sign * d for m, d in zip(means, around, strict=True)] for sign in (-1, 1))
+    axes.fill_between(epochs, low, high, color=colour, alpha=0.15, linewidth=0)
+
+
+def _deviation(values: Sequence[float]) -> float:
+    return stdev(values) if len(values) > 1 else math.nan

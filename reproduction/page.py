@@ -1,0 +1,70 @@
+"""verdicts.md: every claim with its verdict, its figures and where they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from reproduction import figures, machine, records
+from reproduction.claims.claim import Claim, verdict
+from reproduction.comparison import Finding
+from reproduction.sweeps import command_of
+
+PAGE = Path(__file__).parent / "verdicts.md"
+_HEAD = """# What came of the claims
+
+Written by `python -m reproduction judge` from the [records](README.md). *Agrees*, *disagrees*: the test
+said beside it decides, at a level of 5 %; *not decided*: it does not; *not run*: nothing is said. A claim
+disagrees where one of its statements does, and agrees where all that were run do. Accuracies are test
+accuracies in %, as mean ± standard deviation over n seeds; differences have their 95 % confidence interval.
+"""
+
+
+def write(claims: Iterable[Claim], page: Path = PAGE) -> None:
+    """Judge all claims from the records, draw their figures, and write the page."""
+    judged = [(claim, claim.findings()) for claim in claims]
+    rows = [
+        f"| [{claim.name.upper()}](#{claim.name}) | {claim.title} | {verdict(found)} | {_count(found)} |"
+        for claim, found in judged
+    ]
+    summary = "\n".join(["| claim | | verdict | statements run |", "| --- | --- | --- | --- |", *rows])
+    parts = [_HEAD, summary, *(_section(claim, found) for claim, found in judged)]
+    page.write_text("\n\n".join(part.strip() for part in parts) + "\n")
+
+
+def _count(found: list[Finding]) -> str:
+    run = sum(finding.word != "not run" for finding in found)
+    return f"{run} of {len(found)}"
+
+
+def _section(claim: Claim, found: list[Finding]) -> str:
+    run = [finding for finding in found if finding.word != "not run"]
+    parts = [
+        f'## <a id="{claim.name}"></a>{claim.name.upper()}: {claim.title}',
+        f"From: {claim.source}. Verdict: **{verdict(found)}**.{' ' * bool(claim.note)}{claim.note}",
+    ]
+    if run:
+        figures.save(claim)
+        parts.append(f"![{claim.title}](figures/{claim.name}.png)\n\n{claim.caption}")
+        rows = [f"| {each.statement} | {each.figures} | {each.test} | {each.word} |" for each in run]
+        head = ["| statement | measured | test | verdict |", "| --- | --- | --- | --- |"]
+        parts.append("\n".join([*head, *rows]))
+    idle = [finding.statement for finding in found if finding.word == "not run"]
+    if idle:
+        items = "".join(f"<li>{statement}</li>\n" for statement in idle)
+        count = f"{len(idle)} statement{'s' * (len(idle) > 1)}"
+        parts.append(f"<details><summary>Not run: {count}</summary>\n<ul>\n{items}</ul>\n</details>")
+    parts.append("\n".join(_origin(sweep) for sweep in claim.sweeps))
+    return "\n\n".join(parts)
+
+
+def _origin(sweep: str) -> str:
+    """Where a sweep's figures come from, as an item of a list."""
+    told = records.machine(sweep)
+    command = f"- `{command_of(sweep)}`"
+    if told is None:
+        return f"{command}: not run"
+    file = next(
+        path for name in ("results.csv", "bounds.json") if (path := records.KEPT / sweep / name).exists()
+    )
+    return f"{command}: [records](records/{sweep}/{file.name}); {machine.shown(told)}"

@@ -1,0 +1,89 @@
+"""What the sweeps have come to: small tables, kept in records/NAME beside the code that judges them."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+KEPT = HERE / "records"
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Runs, each as {column: text}: the options that vary and what its result.json says."""
+
+    rows: tuple[dict[str, str], ...]
+
+    def where(self, **columns: str | float) -> Rows:
+        """Those that have these values; numbers are compared as numbers."""
+        return Rows(tuple(row for row in self.rows if all(_is(row.get(k), v) for k, v in columns.items())))
+
+    def values(self, column: str) -> list[float]:
+        """A column of the runs that have finished, by seed."""
+        ended = [row for row in self.rows if row.get("state", "finished") == "finished"]
+        return [float(row[column]) for row in sorted(ended, key=lambda row: int(row["seed"]))]
+
+    def accuracies(self) -> list[float]:
+        """Test accuracies in %."""
+        return [100 * value for value in self.values("test_accuracy")]
+
+    def __add__(self, others: Rows) -> Rows:
+        return Rows(self.rows + others.rows)
+
+
+def _is(told: str | None, wanted: str | float) -> bool:
+    if isinstance(wanted, str) or not told:
+        return told == wanted
+    return float(told) == wanted
+
+
+def runs(sweep: str) -> Rows:
+    """The finished and unfinished runs of a sweep; none where it was not run."""
+    return table(KEPT / sweep / "results.csv")
+
+
+def curves(sweep: str) -> Rows:
+    """Epoch after epoch of these runs, under their names."""
+    return table(KEPT / sweep / "curves.csv")
+
+
+def machine(sweep: str) -> dict[str, Any] | None:
+    """What the runs of a sweep were made on; None where it was not run."""
+    file = KEPT / sweep / "machine.json"
+    if not file.exists():
+        return None
+    told: dict[str, Any] = json.loads(file.read_text())
+    return told
+
+
+def table(file: Path) -> Rows:
+    """The rows of a CSV file; none where there is no file."""
+    if not file.exists():
+        return Rows(())
+    with file.open(newline="") as lines:
+        return Rows(tuple(csv.DictReader(lines)))
+
+
+def keep(sweep: str, folder: Path, told: dict[str, Any]) -> None:
+    """Copy what a sweep has left in `folder` to the records; `told` of the machine."""
+    out = KEPT / sweep
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "results.csv").write_text((folder / "results.csv").read_text())
+    with (out / "curves.csv").open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["run", "seed", "epoch", "loss", "validation_accuracy"])
+        for row in runs(sweep).rows:
+            for line in _epochs(folder / row["run"] / "metrics.jsonl"):
+                seen = f"{line['loss']:.5f}", f"{line['validation_accuracy']:.4f}"
+                writer.writerow([row["run"], row["seed"], line["epoch"], *seen])
+    (out / "machine.json").write_text(json.dumps(told, indent=2) + "\n")
+
+
+def _epochs(file: Path) -> Iterator[dict[str, Any]]:
+    if file.exists():
+        yield from map(json.loads, file.read_text().splitlines())

@@ -1,0 +1,41 @@
+"""Records of sweeps that never ran: every run of the files, with accuracies that a test makes up."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from reproduction.records import HERE
+from tombola.experiments.search_config import SearchConfig
+from tombola.experiments.sweep.attempt import Attempt
+from tombola.experiments.sweep.file import SweepRun, read_sweep
+from tombola.experiments.sweep.folder import SweepFolder, table_row
+
+VERSIONS = dict.fromkeys(("python", "torch", "tombola", "date"), "0")
+MACHINE: dict[str, Any] = {**VERSIONS, "processor": "abacus", "gpu": None, "data": {}}
+SWEEPS = HERE / "sweeps"
+
+
+def pretend(kept: Path, sweep: str, accuracy: Callable[[dict[str, Any]], float]) -> list[SweepRun]:
+    """Write the records of `sweep`: `accuracy` is called with the options of each run, seed included."""
+    runs = list(read_sweep(SWEEPS / f"{sweep}.toml").runs)
+    folder = kept / sweep
+    folder.mkdir(parents=True)
+    rows = [table_row(run, Attempt(_result(run, accuracy))) for run in runs]
+    SweepFolder(folder).write_results(rows)
+    curve = [f"{row['run']!r},{row['seed']},1,2.0,{row['test_accuracy']}".replace("'", '"') for row in rows]
+    (folder / "curves.csv").write_text("\n".join(["run,seed,epoch,loss,validation_accuracy", *curve]) + "\n")
+    (folder / "machine.json").write_text(json.dumps(MACHINE))
+    return runs
+
+
+def _result(run: SweepRun, accuracy: Callable[[dict[str, Any]], float]) -> dict[str, Any]:
+    config = run.config
+    right = accuracy({**config.settings(), "seed": config.seed})
+    result = {"test_accuracy": right, "validation_accuracy": right, "width": config.width}
+    if isinstance(config, SearchConfig):
+        size = {"ticket_bytes": int(400_000 * config.width**2)}
+        return {**result, **size, "method": config.method, "source_density": config.source_density}
+    return {**result, "method": config.settings()["method"], "model_bytes": int(9_000_000 * config.width**2)}

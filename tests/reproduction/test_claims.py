@@ -1,0 +1,178 @@
+"""What the judge makes of records that are made up, and of those that are kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from record_helpers import pretend
+
+from reproduction import figures, page, records
+from reproduction.claims import ALL as CLAIMS
+from reproduction.claims import a1, a2, a3, b1, b2, b3, c1
+from reproduction.claims.claim import verdict
+from reproduction.comparison import Finding, Word
+
+
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(records, "KEPT", tmp_path / "records")
+    return tmp_path / "records"
+
+
+def words(found: list[Finding], *parts: str) -> set[Word]:
+    """The verdicts of the statements that have all of `parts` in them; there has to be one."""
+    chosen = {finding.word for finding in found if all(part in finding.statement for part in parts)}
+    assert chosen
+    return chosen
+
+
+def noise(options: dict[str, Any]) -> float:
+    return (-0.001, 0.0, 0.001)[options["seed"]]
+
+
+def gain(options: dict[str, Any]) -> float:
+    """IteRand gains 8 points at width 0.25, 2 at 0.5; 20 points more at 0.5, and none with other weights."""
+    better = {0.25: 0.08, 0.5: 0.02}[options["width"]] if options["method"] == "iterand" else 0.0
+    base = 0.7 if options["width"] == 0.5 else 0.5
+    return noise(options) + base + (better if options["init"] == "signed_constant" else 0)
+
+
+def test_without_records_nothing_was_run(kept: Path, tmp_path: Path) -> None:
+    assert {verdict(claim.findings()) for claim in CLAIMS} == {"not run"}
+    page.write(CLAIMS, tmp_path / "page.md")
+    told = (tmp_path / "page.md").read_text()
+    assert told.count("| not run |") == len(CLAIMS)
+    assert "png" not in told
+
+
+def test_a1(kept: Path) -> None:
+    pretend(kept, "a1-width-0.25", gain)
+    half = a1.findings()
+    assert words(half, "30 epochs", "width 0.25, signed_constant") == {"agrees"}
+    assert words(half, "30 epochs", "width 0.25, kaiming_uniform") == {"not decided"}
+    assert words(half, "30 epochs", "width 0.5, ") == {"not run"}
+    pretend(kept, "a1-width-0.5", gain)
+    found = a1.findings()
+    assert words(found, "30 epochs", "signed_constant: the gain") == {"agrees"}
+    assert words(found, "30 epochs", "kaiming_uniform: the gain") == {"not decided"}
+    assert words(found, "100 epochs") == {"not run"}
+
+
+def test_a2_takes_its_rates_from_two_sweeps(kept: Path) -> None:
+    def accuracy(options: dict[str, Any]) -> float:
+        rate = options["rate"] if options["method"] == "iterand" else 0.0
+        if options["init"] != "signed_constant":
+            return 0.9  # to be left out
+        return noise(options) + {0.0: 0.5, 0.01: 0.53, 0.1: 0.53, 1.0: 0.6}[rate]
+
+    for sweep in ("a1-width-0.25", "a2"):
+        pretend(kept, sweep, accuracy)
+    found = a2.findings()
+    assert words(found, "Conv-6", "than rate 0 (") == {"agrees"}
+    assert words(found, "Conv-6", "than rate 0.01") == {"not decided"}
+    assert words(found, "Conv-6", "than rate 1") == {"disagrees"}
+    assert words(found, "ResNet") == {"not run"}
+
+
+@pytest.mark.parametrize(("less", "word"), [(0.0, "agrees"), (0.02, "disagrees")])
+def test_a3_compares_widths(kept: Path, less: float, word: Word) -> None:
+    def accuracy(options: dict[str, Any]) -> float:
+        narrow = options["width"] == 0.25 and options["method"] == "iterand"
+        return noise(options) + 0.6 - (less if narrow else 0)
+
+    for sweep in ("a1-width-0.25", "a1-width-0.5"):
+        pretend(kept, sweep, accuracy)
+    assert words(a3.findings(), "30 epochs") == {word}
+
+
+def test_b1_takes_the_rule_that_is_best_on_held_out_images(kept: Path) -> None:
+    def accuracy(options: dict[str, Any]) -> float:
+        better = 0.1 if options["rule"] == "erk" else 0.0
+        return noise(options) + 0.4 + better - (0.1 if options["source_density"] == 0.3 else 0)
+
+    def dense_or(options: dict[str, Any]) -> float:
+        return accuracy(options) if options["source_density"] < 1 else 0.5 + noise(options)
+
+    pretend(kept, "b1", dense_or)
+    found = b1.findings()
+    assert words(found, "Conv-6", "0.9 (erk") == {"agrees"}
+    assert words(found, "Conv-6", "0.3 (erk") == {"disagrees"}
+
+
+def test_b2_and_b3(kept: Path) -> None:
+    def trained(options: dict[str, Any]) -> float:
+        level = {"balanced": 0.7, "pyramidal": 0.5, "uniform": 0.6, "erk": 0.6}.get(options["rule"], 0.7)
+        return noise(options) + (0.7 if options["method"] == "dense" else level)
+
+    def from_source(options: dict[str, Any]) -> float:
+        worse = options["source_density"] < 1 and options["method"] == "imp"
+        return noise(options) + (0.6 if worse else 0.7)
+
+    pretend(kept, "b2", trained)
+    assert words(b2.findings(), "Conv-6", "balanced masks of density 0.2") == {"agrees"}
+    assert words(b2.findings(), "Conv-6", "uniform masks of density 0.2") == {"disagrees"}
+    assert words(b2.findings(), "Conv-6", "0.01: balanced is better than erk") == {"agrees"}
+    assert words(b2.findings(), "Conv-6", "0.05: pyramidal is better than uniform") == {"disagrees"}
+    pretend(kept, "b3", from_source)
+    assert words(b3.findings(), "Conv-6", "RigL") == {"agrees"}
+    assert words(b3.findings(), "Conv-6", "IMP") == {"disagrees"}
+
+
+def test_c1_compares_with_networks_of_at_least_as_many_bytes(kept: Path) -> None:
+    def trained(options: dict[str, Any]) -> float:
+        level = {0.25: 0.8, 0.125: 0.7, 0.0625: 0.5}[options["width"]]
+        return noise(options) + level - (0.2 if options["lr"] == 0.01 else 0)
+
+    pretend(kept, "a1-width-0.25", lambda options: 0.6 + noise(options))  # tickets of 25,000 bytes
+    names = pretend(kept, "c1", trained)  # float32: 562,500, 140,625 and 35,156 bytes
+    lines = [
+        f'"{run.name}",{run.config.seed},{2_250_000 * run.config.width**2:.0f},0.7,0.55' for run in names
+    ]
+    (kept / "c1" / "int8.csv").write_text(
+        "\n".join(["run,seed,int8_bytes,float32_accuracy,test_accuracy", *lines])
+    )
+    found = c1.findings()
+    assert words(found, "float32 of width 0.0625 (35,156 bytes)") == {"agrees"}  # 60 against 50 %
+    assert words(found, "int8 of width 0.125 (35,156 bytes)") == {"agrees"}
+    assert len(found) == 4  # two distributions of weights, two kinds of trained networks
+
+
+def test_the_page_tells_what_was_run_and_draws_it(
+    kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(figures, "FIGURES", tmp_path / "figures")
+    for sweep in ("a1-width-0.25", "a1-width-0.5", "a2"):
+        pretend(kept, sweep, lambda options: 0.5 + noise(options))
+    page.write(CLAIMS, tmp_path / "page.md")
+    told = (tmp_path / "page.md").read_text()
+    assert "| [A1](#a1) |" in told
+    assert "50.00 ± 0.10 (n = 3) against 50.00 ± 0.10 (n = 3) | Welch: +0.00" in told
+    assert "abacus" in told
+    drawn = {file.stem for file in (tmp_path / "figures").iterdir()}
+    assert drawn == {"a1", "a2", "a3"}
+    assert all(file.read_bytes().startswith(b"\x89PNG") for file in (tmp_path / "figures").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("given", "whole"),
+    [
+        ({"agrees", "not run"}, "agrees"),
+        ({"agrees", "not decided"}, "not decided"),
+        ({"agrees", "not decided", "disagrees"}, "disagrees"),
+        ({"not run"}, "not run"),
+    ],
+)
+def test_the_verdict_of_a_claim(given: set[Word], whole: str) -> None:
+    assert verdict([Finding("", "", "", word) for word in given]) == whole
+
+
+def test_the_page_and_figures_that_are_kept_are_those_of_the_records(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(figures, "FIGURES", tmp_path / "figures")
+    page.write(CLAIMS, tmp_path / "verdicts.md")
+    assert (tmp_path / "verdicts.md").read_text() == page.PAGE.read_text()
+    drawn = {file.name for file in (tmp_path / "figures").iterdir()}
+    assert drawn == {file.name for file in (records.HERE / "figures").iterdir()}

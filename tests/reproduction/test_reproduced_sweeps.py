@@ -1,0 +1,60 @@
+"""The files of the sweeps: they can run, belong to claims, and are what the README says."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+
+from reproduction import sweeps, theory
+from reproduction.claims import ALL as CLAIMS
+from reproduction.records import HERE
+from tombola.experiments.config import RunConfig
+from tombola.experiments.sweep.file import read_sweep
+
+FILES = sorted(set(sweeps.ALL) - {theory.NAME})
+
+
+def configs(sweep: str) -> list[RunConfig]:
+    return [run.config for run in read_sweep(sweeps.file_of(sweep)).runs]
+
+
+@pytest.mark.parametrize("sweep", FILES)
+def test_a_sweep_has_three_seeds_of_every_combination(sweep: str) -> None:
+    runs = configs(sweep)
+    assert sorted(run.seed for run in runs) == sorted([0, 1, 2] * (len(runs) // 3))
+    assert {run.precision for run in runs} == {"bfloat16"}
+    assert {run.device for run in runs} == {"cuda" if sweep.startswith("gpu-") else "cpu"}
+
+
+def test_claims_and_sweeps_belong_together() -> None:
+    named = [sweep for claim in CLAIMS for sweep in claim.sweeps]
+    assert set(named) == set(sweeps.ALL)
+    assert set(sweeps.TWO_HOURS) <= set(sweeps.ALL)
+
+
+@pytest.mark.parametrize(
+    ("sweep", "other", "may_differ"),
+    [
+        ("a1-width-0.5", "a1-width-0.25", {"width"}),
+        ("a2", "a1-width-0.25", {"rate", "init"}),
+        ("gpu-a2-resnet18", "gpu-a1-resnet18", {"rate", "init", "width"}),
+        ("gpu-b1-vgg16", "gpu-b1-resnet18", {"model"}),
+    ],
+)
+def test_what_is_compared_differs_in_nothing_else(sweep: str, other: str, may_differ: set[str]) -> None:
+    def settings(name: str) -> list[dict[str, Any]]:
+        iterand = [run for run in configs(name) if run.settings()["method"] == "iterand"]
+        return [{k: v for k, v in asdict(run).items() if k not in may_differ} for run in iterand]
+
+    assert all(each in settings(other) for each in settings(sweep))
+
+
+def test_the_readme_counts_the_runs() -> None:
+    told = (HERE / "README.md").read_text()
+    counts = dict(re.findall(r"^\| `([\w.-]+)` \| (\d+) \|", told, flags=re.MULTILINE))
+    assert counts == {name: str(len(configs(name))) for name in FILES if not name.startswith("gpu-")}
+    (total,) = re.findall(r"the papers' settings: (\d+) runs", told)
+    assert int(total) == sum(len(configs(name)) for name in sweeps.GPU)
