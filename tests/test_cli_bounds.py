@@ -102,6 +102,8 @@ def test_measuring_without_scipy(tmp_path: Path) -> None:
         (("--measure", "--trials", "99"), "trials must be in [100, 50,000], got 99"),
         (("--measure", "--seed", "-1"), "seed must be an integer in [0, 2^64), got -1"),
         (("--png", "b.png"), "--png draws what is measured: give --measure, or --densities"),
+        (("--model", "conv2"), "the options of a model go with --densities; widths are of --sizes"),
+        (("--sizes", "4,2", "--image-size", "8"), "the options of a model go with --densities"),
     ],
 )
 def test_bad_options(options: tuple[str, ...], said: str) -> None:

@@ -76,6 +76,8 @@ def bounds(
             raise ArgumentError("--densities shows a model's layers: it goes without --measure and --sizes")
         _densities(network, density, png, json)
         return 0
+    if network != Model():
+        raise ArgumentError("the options of a model go with --densities; widths are of --sizes, inputs first")
     if png is not None and not measure:
         raise ArgumentError("--png draws what is measured: give --measure, or --densities")
     from tombola.experiments.theory_bounds import widths_record
