@@ -43,7 +43,7 @@ def kept_counts(
     if density > source.density * (1 + 1e-12):  # which may be a sum's, and rounded
         raise ArgumentError(
             f"ticket density {density:g} is above the source's density {source.density:g}: "
-            "a ticket keeps a part of its source"
+            "a ticket keeps a part of its source; give a density, of all weights, up to that"
         )
     return {layer.name: _thinned(source, layer, density, at_least) for layer in searched}
 
