@@ -1,54 +1,26 @@
-"""The code in README.md, the other pages at the root, and docs/: all is checked, and runs where it can.
+"""The code in README.md, the other pages at the root, and docs/: all is checked, and runs.
 
-Python runs, block after block, in an empty folder. A block that cannot run has a comment before it in the
-page, `<!-- not run: why -->`, and is checked as far as that goes.
+Python and commands run, block after block, in an empty folder. A block that cannot run has a comment before
+it in the page, `<!-- not run: why -->`, and is checked as far as that goes.
 """
 
 from __future__ import annotations
 
-import contextlib
+import csv
 import doctest
-import io
 import json
 import re
-import sys
 import tomllib
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-import torch
 
-import commands
-from doc_pages import (
-    PAGES,
-    ROOT,
-    SHELL,
-    Block,
-    blocks,
-    command_lines,
-    parse,
-    prose,
-    read,
-    tombola_arguments,
-)
-from tombola import cli
+from doc_commands import check_command, check_prose, command_lines
+from doc_pages import PAGES, SHELL, Block, blocks, prose, read
+from doc_runs import run_page
 from tombola.errors import TombolaError
 from tombola.experiments.sweep.file import read_sweep
-
-IMAGES = {"README.md": (3, 32, 32)}
-"""The images that a page's `loader` has; of pages not named here: (1, 8, 8)."""
-
-CHEAP = ("verify", "inspect", "evaluate", "export", "report")
-"""Commands that are run where the page has made, before, the ticket or the folder that they are given."""
-
-RUNS = ("search", "train")
-"""Commands that are run for one epoch where they have no option but --out, and so work on the digits."""
-
-OURS = ("tools/", "benchmarks/", "tests/", "examples/")
-"""Where Python's files lie that commands of the pages name: they have to be there."""
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -59,17 +31,12 @@ def test_every_block_is_sound(page: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_the_code_of_a_page_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run(page, read(page), tmp_path, monkeypatch)
+    run_page(page, read(page), tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_options_named_in_prose_exist(page: str) -> None:
-    for code in re.findall(r"`(tombola\s[^`]+)`", prose(read(page))):
-        command, *words = code.split()[1:]
-        if command in cli.COMMANDS:
-            told = commands.tombola(command, "--help").out
-            for option in re.findall(r"--[a-z][\w-]*", " ".join(words)):
-                assert re.search(rf"{option}\b(?!-)", told), f"{page}: `{code}`"
+def test_commands_named_in_prose_exist(page: str) -> None:
+    check_prose(page, read(page))
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -100,6 +67,10 @@ def test_links_to_other_sites_are_well_formed(page: str) -> None:
         "```sh\npython examples/no_such_example.py search\n```",
         "```toml\n[grid\n```",
         "```toml\n[grid]\nwdth = [1.0]\n```",
+        "```\nOMP_NUM_THREADS=1 tombola serach\n```",
+        "```sh\nfor ticket in *.tombola; do tombola verify $ticket; done\n```",
+        "```text\ntombola verify a.tombola\n```",
+        "~~~sh\ntombola verify a.tombola\n~~~",
         "```json\n{1}\n```",
         "```rust\nfn main() {}\n```",
     ],
@@ -116,11 +87,77 @@ def test_a_broken_block_fails(broken: str, tmp_path: Path) -> None:
         "```python\nassert False\n```",
         "```python\nname = 1\n```\n\nThen:\n\n```pycon\n>>> name\n2\n```",
         "```python\nopen('a.tombola', 'w').close()\n```\n\n```sh\ntombola inspect a.tombola\n```",
+        "```sh\ntombola search --out runs/a\ntombola verify runs/b/ticket.tombola\n```",
+        "```\nOMP_NUM_THREADS=1 tombola inspect a.tombola > a.txt\n```",
+        "```console\n$ tombola export a.tombola --out a.safetensors\n```",
+        "```sh\ntombola verify a.tombola --digest HEX\n```",
+        "```sh\ntombola report runs --out report.html\n```",
+        "```sh\ntombola train --ticket a.tombola --method static\n```",
+        "```sh\ntombola train --config a/config.toml\n```",
+        "```sh\ntombola search --data-dir FOLDER\n```",
+        "```sh\ntombola search --data cifar10\n```",
+        "```sh\ntombola search --data=./FOLDER\n```",
+        "```sh\ntombola search --config cifar10-conv6\n```",
+        "```sh\ntorchrun -m tombola search\n```",
+        "```toml\n# a.toml\nseeds = 1\n```\n\n```sh\ntombola sweep b.toml\n```",
+        "<!-- not run: needs time -->\n\nThen:\n\n```sh\ntombola verify a.tombola\n```",
     ],
 )
 def test_code_that_fails_fails(broken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises((AssertionError, doctest.DocTestFailure)):
-        run("page.md", broken, tmp_path, monkeypatch)
+        run_page("page.md", broken, tmp_path, monkeypatch)
+
+
+def test_commands_run_unless_a_comment_says_why_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = """
+```toml
+# mine.toml
+seeds = 2
+
+[options]
+data = "iris"
+model = "mlp"
+epochs = 500
+```
+
+```sh
+tombola sweep mine.toml
+tombola train --data iris --model mlp --out runs/trained
+tombola report runs --csv "runs.csv"
+```
+
+<!-- not run: a.tombola stands for any ticket -->
+```sh
+tombola verify a.tombola
+```
+"""
+    run_page("page.md", shown, tmp_path, monkeypatch)
+    assert len(list(tmp_path.glob("runs/mine/*/ticket.tombola"))) == 2
+    with (tmp_path / "runs.csv").open(newline="") as file:
+        assert {row["option.epochs"] for row in csv.DictReader(file)} == {"1"}
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "Type `tombola serach`.",
+        "Type `tombola serach --out runs/a`.",
+        "Type `tombola search --no-such-option`.",
+        "Type `tombola\nsearch --source-densty 0.5`.",
+        "Type `tombola --verison`.",
+        "Type `torchrun --nproc-per-node 2 -m tombola serach`.",
+    ],
+)
+def test_a_misspelt_command_in_prose_fails(broken: str) -> None:
+    with pytest.raises(AssertionError):
+        check_prose("page.md", broken)
+
+
+def test_what_prose_may_name() -> None:
+    check_prose(
+        "page.md",
+        "`tombola.sparse`, `tombola`, `tombola NAME --help`, `tombola --version` and `tombola\ntrain`",
+    )
 
 
 def check(block: Block, folder: Path) -> None:
@@ -136,68 +173,8 @@ def check(block: Block, folder: Path) -> None:
         json.loads(block.text)
     elif block.language in SHELL:
         for command in command_lines(block):
-            _check_command(command, str(block))
-    elif block.language not in ("pycon", "text"):
+            check_command(command, block)
+    elif block.language == "text":
+        assert not re.search(r"^(\$ )?tombola ", block.text, flags=re.MULTILINE), f"{block}: a command"
+    elif block.language != "pycon":
         assert block.reason is not None, f"{block}: nothing checks {block.language!r}: say why it is not run"
-
-
-def _check_command(command: list[str], where: str) -> None:
-    arguments = tombola_arguments(command)
-    if arguments is not None:
-        ended = parse(arguments)
-        assert ended.status == 0, f"{where}: {' '.join(command)}: {ended.err}{ended.out}"
-    elif command[0] == "make":
-        targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
-        names = [word for word in command[1:] if "=" not in word and not word.startswith("-")]
-        assert set(names) <= set(targets), f"{where}: {' '.join(command)}"
-    elif command[:2] == ["pip", "install"]:
-        extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-        for named in re.findall(r"tombola\[([\w,-]+)\]", " ".join(command)):
-            assert set(named.split(",")) <= extras.keys(), f"{where}: {' '.join(command)}"
-    elif command[0] == "python" and command[1:2] and command[1].startswith(OURS):
-        assert (ROOT / command[1]).is_file(), f"{where}: {' '.join(command)}"
-
-
-def run(page: str, text: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run the Python of a page, and its cheap commands."""
-    monkeypatch.chdir(folder)
-    module = ModuleType("documented_page")
-    monkeypatch.setitem(sys.modules, module.__name__, module)
-    scope: dict[str, Any] = vars(module)
-    scope["loader"] = _loader(IMAGES.get(page, (1, 8, 8)))
-    for block in blocks(page, text):
-        if block.reason is not None:
-            continue
-        if block.language == "python":
-            with contextlib.redirect_stdout(io.StringIO()):
-                exec(compile(block.source, block.page, "exec"), scope)
-        elif block.language == "pycon":
-            examples = doctest.DocTestParser().get_doctest(block.text, scope, str(block), page, block.line)
-            doctest.DebugRunner(optionflags=doctest.ELLIPSIS).run(examples, clear_globs=False)
-            scope |= examples.globs
-        elif block.language in SHELL:
-            for arguments in map(tombola_arguments, command_lines(block)):
-                if arguments:
-                    _run_command(arguments, str(block))
-
-
-def _run_command(arguments: list[str], where: str) -> None:
-    command, *words = arguments
-    if any(re.fullmatch("[A-Z]{3,}", word) for word in words):
-        return  # HEX or FILE stands for something
-    if command in CHEAP and any(Path(word).exists() for word in words):
-        ended = commands.tombola(*arguments)
-    elif command in RUNS and words[:1] == ["--out"] and len(words) == 2:
-        ended = commands.tombola(*arguments, "--epochs", "1", "--threads", "1")
-    else:
-        return
-    assert ended.status == 0, f"{where}: {' '.join(arguments)}: {ended.err}"
-
-
-def _loader(shape: tuple[int, ...]) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """Batches of eight random images in ten classes: twelve, or three where images are larger."""
-    drawn = torch.Generator().manual_seed(0)
-    return [
-        (torch.randn(8, *shape, generator=drawn), torch.randint(10, (8,), generator=drawn))
-        for _ in range(12 if shape[-1] <= 8 else 3)
-    ]
