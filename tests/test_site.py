@@ -164,6 +164,7 @@ def test_formulas_become_mathml() -> None:
     assert "<mtable" in mathml(r"\begin{aligned} a &amp;= b \\ c &amp;= d \end{aligned}", inline=False)
     assert ">\N{MATHEMATICAL DOUBLE-STRUCK DIGIT ONE}<" in mathml(r"\mathbb{1}", inline=True)
     assert "<mtext>d</mtext>" in mathml(r"\mathrm{d}x", inline=True)
+    assert "<mo>&#x02254;</mo>" in mathml(r"x:=\frac{1}{2}", inline=True)
     assert ">arg<" in mathml(r"\arg\max_x", inline=True)
     with pytest.raises(ValueError, match="& is not known"):
         mathml(r"a &amp; b", inline=True)

@@ -23,6 +23,7 @@ _SPELT = (
     (r"\\(begin|end)\{aligned\}", r"\\\1{align*}"),
     (r"\\arg\b", r"\\operatorname{arg}"),
     (r"\\mathrm\{(\w)\}", r"\\text{\1}"),  # a single letter would be set in italics
+    (r":=", r"\\coloneqq "),  # two signs would be set apart
     (r"\\mathbb\{1\}", "\N{MATHEMATICAL DOUBLE-STRUCK DIGIT ONE}"),
 )
 
