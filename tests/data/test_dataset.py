@@ -9,7 +9,7 @@ import pytest
 import torch
 from data_helpers import noise
 
-from tombola.data import Split
+from tombola.data import Augmentation, Split
 from tombola.data.dataset import Arrays, assemble, moments
 from tombola.errors import ArgumentError
 
@@ -44,6 +44,14 @@ def test_assemble_measures_the_training_part_only() -> None:
     assert (made.in_channels, made.classes, made.image_size) == (3, 2, 4)
     together = torch.cat((made.train.images, made.validation.images))
     assert {image.numpy().tobytes() for image in together} == {image.tobytes() for image in pixels}
+
+
+def test_training_images_are_augmented_unless_told_otherwise() -> None:
+    arrays = Arrays(noise(8), np.zeros(8, dtype=np.int64))
+    customary = Augmentation(pad=1, flip=True)
+    made = assemble("made", arrays, arrays, ("a",), augmentation=customary, seed=0, validation=0.0)
+    assert made.training(4, seed=0).augmentation == customary
+    assert made.training(4, seed=0, augment=False).augmentation is None
 
 
 def test_an_empty_validation_split() -> None:

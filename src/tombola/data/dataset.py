@@ -88,9 +88,10 @@ class Dataset:
             digest.update(split.labels.cpu().contiguous().numpy().data)
         return digest.hexdigest()
 
-    def training(self, batch_size: int, *, seed: int, augment: bool, **placing: Any) -> Batches:
+    def training(self, batch_size: int, *, seed: int, augment: bool = True, **placing: Any) -> Batches:
         """The training split in orders drawn from the seed, without the last batch where it is not full.
 
+        `augment`: by this data set's `augmentation`, where it has one; False: images as they are.
         `placing`: device, channels_last and share, as in `Batches`, which says what is raised.
         """
         return Batches(

@@ -129,9 +129,10 @@ class DatasetLike(Protocol):
         """32 hex digits that tell the data from any others."""
         ...
 
-    def training(self, batch_size: int, *, seed: int, augment: bool, **placing: Any) -> Loader:
+    def training(self, batch_size: int, *, seed: int, augment: bool = True, **placing: Any) -> Loader:
         """The training split in an order drawn from (seed, epoch), without a last batch that is not full
-        unless it is the only one. `placing`: device, channels_last, share, as in `Batches`.
+        unless it is the only one. `augment`: as is customary for the data. `placing`: device, channels_last,
+        share, as in `Batches`.
         """
         ...
 

@@ -85,9 +85,12 @@ class StreamedDataset:
             digest.update(np.ascontiguousarray(split.rows).data)
         return digest.hexdigest()
 
-    def training(self, batch_size: int, *, seed: int, augment: bool, **placing: Any) -> StreamedBatches:
+    def training(
+        self, batch_size: int, *, seed: int, augment: bool = True, **placing: Any
+    ) -> StreamedBatches:
         """The training split in orders drawn from the seed, without the last batch where it is not full.
 
+        `augment`: random crops, half of them mirrored; False: the central ones.
         `placing`: device, channels_last and share, as in `StreamedBatches`, which says what is raised.
         """
         return StreamedBatches(
