@@ -8,7 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted(str(page.relative_to(ROOT)) for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted(
+    str(page.relative_to(ROOT))
+    for folder, pattern in (("", "*.md"), ("docs", "**/*.md"), ("reproduction", "*.md"))
+    for page in (ROOT / folder).glob(pattern)
+)
 SHELL = ("", "sh", "bash", "shell", "console")
 
 _BLOCK = re.compile(

@@ -56,7 +56,7 @@ def test_the_source_distribution_has_all_that_building_and_testing_need(made: Di
     alone = {"README.md", "LICENSE", "CHANGELOG.md", "CITATION.cff", "Makefile", "pyproject.toml"}
     assert alone | {"CONTRIBUTING.md", "mkdocs.yml"} <= files
     assert {f"src/{name}" for name in of_package()} <= files
-    for folder in ("tests", "docs", "tools", "examples"):
+    for folder in ("tests", "docs", "tools", "examples", "reproduction"):
         kept = {path for path in (ROOT / folder).rglob("*") if path.is_file() and path.suffix != ".pyc"}
         assert {str(path.relative_to(ROOT)) for path in kept} <= files
     assert not {name for name in files if name.startswith(("runs/", "dist/", ".venv/", ".ci/"))}
