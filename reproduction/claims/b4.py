@@ -58,6 +58,7 @@ CLAIM = Claim(
     caption="Bars: 95 % confidence.",
     note=(
         "The theorem says that an order of width is enough, and it is; what is judged is whether the width "
-        "that subset sums need goes as that order, relative to a dense source."
+        "that subset sums need goes as that order, relative to a dense source. A brute force of a few lines "
+        "needs as many candidates (`tests/reproduction/test_b4_by_brute_force.py`)."
     ),
 )
