@@ -11,9 +11,8 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from commands import refusal, tombola
+from commands import finished, refusal, tombola
 from tombola import Ticket
-from tombola.experiments.construct import read_layers
 from tombola.theory import check, model_of
 
 
@@ -98,27 +97,22 @@ def test_a_source_too_narrow_can_be_made_wider(tmp_path: Path) -> None:
     assert wide["source_weights"] > 1.9 * usual["source_weights"]
 
 
+def test_a_trained_convolution_is_no_target(tmp_path: Path) -> None:
+    path = finished("train", "--model", "conv2") / "model.safetensors"
+    line = refusal("construct", "--target", path, "--out", tmp_path / "t.tombola")
+    assert "'conv1.weight' of shape (6, 1, 3, 3) is a convolution's" in line
+    assert not (tmp_path / "t.tombola").exists()
+
+
 def test_targets_that_cannot_be(tmp_path: Path) -> None:
     out = ("--out", tmp_path / "t.tombola")
     (tmp_path / "text").write_text("no network")
     assert "is no safetensors file" in refusal("construct", "--target", tmp_path / "text", *out)
-    safetensors.torch.save_file({"norm.running_mean": torch.ones(3)}, tmp_path / "norm")
-    line = refusal("construct", "--target", tmp_path / "norm", *out)
-    assert line.endswith("expected NAME.weight and NAME.bias of a few layers, got 'norm.running_mean'")
     bad = network()
     torch.nn.init.constant_(bad[0].weight, np.nan)  # type: ignore[arg-type]
     assert "not finite" in refusal("construct", "--target", saved(tmp_path, bad), *out)
     assert tombola("construct", "--target", tmp_path / "nowhere", *out).status in (2, 3)
     assert "is no file" in refusal("construct", "--out", tmp_path)
-
-
-def test_numbers_of_a_file_are_not_rounded(tmp_path: Path) -> None:
-    path, weight, bias = tmp_path / "t.safetensors", torch.rand(3, 4).double() + 1e-12, torch.rand(3).double()
-    safetensors.torch.save_file({"0.weight": weight, "0.bias": bias}, path)
-    read, offset = read_layers(path)[0]
-    assert offset is not None
-    assert torch.equal(read, weight)
-    assert torch.equal(offset.double(), bias)
 
 
 def test_the_help_tells_of_every_option() -> None:

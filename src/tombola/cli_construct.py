@@ -29,8 +29,9 @@ def construct(
     """Build a strong ticket that equals a given network up to a proven error. Nothing is trained for it.
 
     Args:
-        target: A safetensors file of linear layers and convolutions (NAME.weight, NAME.bias) with ReLUs
-            between them, or digits-mlp: a small network that is trained on handwritten digits first.
+        target: A safetensors file of linear layers alone (NAME.weight, NAME.bias), in the order of their
+            names, with ReLUs between them, or digits-mlp: a small network that is trained on handwritten
+            digits first.
         construction: two_layers for each of the target's, one_extra_layer in all, or redraw, of constant
             width.
         out: The ticket's file.

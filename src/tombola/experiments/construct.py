@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError
 from torch import nn
 
 from tombola import data
-from tombola.errors import ArgumentError
+from tombola.experiments.target_file import read_layers
 from tombola.rng import Stream, seed_framework
 from tombola.theory.construction import Construction, construct
 
 DIGITS = "digits-mlp"
 _HIDDEN = 32
 _EPOCHS = 40
-
-Layers = list[tuple[torch.Tensor, torch.Tensor | None]]
 
 
 def run_construct(target: str, out: Path, **options: Any) -> dict[str, Any]:
@@ -40,26 +35,6 @@ def run_construct(target: str, out: Path, **options: Any) -> dict[str, Any]:
         told = _told(made)
     made.ticket.save(out)
     return {"ticket": str(out), **told}
-
-
-def read_layers(path: Path) -> Layers:
-    """The (weight, bias) pairs of a state dict in a safetensors file, in the order of their names (numbers in
-    them count as such): linear layers, and convolutions of stride 1 without padding.
-
-    Raises ArgumentError for a file that holds none, OSError when it cannot be read.
-    """
-    content = path.read_bytes()
-    try:
-        state = safetensors.torch.load(content)
-    except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
-        raise ArgumentError(f"{path} is no safetensors file: {error}") from None
-    names = sorted((n for n in state if n.rpartition(".")[2] == "weight"), key=_natural)
-    used = {*names, *(name.removesuffix("weight") + "bias" for name in names)}
-    if not names or not used >= state.keys():
-        other = next(iter(state.keys() - used), "nothing")
-        raise ArgumentError(f"{path}: expected NAME.weight and NAME.bias of a few layers, got {other!r}")
-    # In float64, which holds every number of the file: the certificate is of these, not of rounded ones.
-    return [(_wide(state[n]), _maybe_wide(state.get(n.removesuffix("weight") + "bias"))) for n in names]
 
 
 def digits_target(seed: int) -> tuple[nn.Sequential, torch.Tensor, torch.Tensor]:
@@ -110,15 +85,3 @@ def _flat(split: data.Split) -> torch.Tensor:
 
 def _fraction(right: torch.Tensor) -> float:
     return float(right.float().mean())
-
-
-def _maybe_wide(tensor: torch.Tensor | None) -> torch.Tensor | None:
-    return None if tensor is None else _wide(tensor)
-
-
-def _wide(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor if tensor.is_complex() else tensor.double()
-
-
-def _natural(name: str) -> list[Any]:
-    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
