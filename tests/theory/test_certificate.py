@@ -216,6 +216,33 @@ def test_other_modules_are_refused(construction: str, name: str) -> None:
 
 
 @every_construction
+def test_a_leading_flatten_changes_nothing_before_a_linear_layer(construction: str) -> None:
+    plain = TARGETS[NAME].build()
+    flattens = nn.Sequential(nn.Flatten(), *plain)
+    tickets = [construct(target, construction=construction).ticket for target in (plain, flattens)]
+    expected = certify(plain, tickets[0])
+    assert expected.error < 1.0
+    for target in (plain, flattens):
+        for ticket in tickets:
+            found = certify(target, ticket)
+            check(target, ticket, found.error)
+            assert found.parameter_error <= 0.01
+            if ticket is tickets[0]:
+                assert found == expected
+
+
+@every_construction
+def test_a_flatten_elsewhere_is_another_target(construction: str) -> None:
+    spatial = nn.Sequential(nn.Conv2d(6, 4, 1), nn.ReLU(), nn.Conv2d(4, 2, 1))
+    linear = made("flatten first", construction).ticket
+    with pytest.raises(TicketError, match="it flattens or has its ReLUs elsewhere"):
+        certify(spatial, linear)
+    within = nn.Sequential(nn.Linear(6, 4), nn.Flatten(), nn.ReLU(), nn.Linear(4, 2))
+    with pytest.raises(TicketError, match="it flattens or has its ReLUs elsewhere"):
+        certify(within, linear)
+
+
+@every_construction
 def test_a_model_that_metadata_claim_is_not_built(construction: str) -> None:
     ticket = made(NAME, construction).ticket
     modules = modules_of(ticket)

@@ -93,10 +93,15 @@ def read_blocks(ticket: Ticket, layers: Sequence[TargetLayer]) -> list[Block]:
 def _check_order(modules: Sequence[Module], layers: Sequence[TargetLayer]) -> None:
     """Raise TicketError unless the modules are of the kinds, in the order, that a construction has."""
     kinds = [module.kind for module in modules]
+    # Before a linear layer a first flatten leaves vectors as they are, whichever of the two networks has one.
+    first = layers[0].convolution is None and kinds[:1] == ["flatten"]
+    kinds = kinds[first:]
     for univariate in (len(layers), 1):
         wanted: list[str] = []
         for number, layer in enumerate(layers):
-            wanted += ["flatten"] * layer.flatten + ["affine", "relu"] * (number < univariate)
+            wanted += ["flatten"] * (layer.flatten and number > 0) + ["affine", "relu"] * (
+                number < univariate
+            )
             wanted += ["affine", "gain"] + ["relu"] * layer.relu
         if kinds == wanted:
             return
