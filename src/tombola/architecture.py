@@ -13,6 +13,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from tombola.errors import ArgumentError, TicketError
+from tombola.theory.layout import KEY
 from tombola.ticket import Ticket
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ def model_of(said: Mapping[str, str]) -> str:
 
     Raises ArgumentError where there is none, or where it is `module:function`: code to import.
     """
+    refuse_construction(said)
     if "model" not in said:
         raise ArgumentError("the ticket names no model: give one with --model")
     if ":" in said["model"]:
@@ -72,6 +74,17 @@ def model_of(said: Mapping[str, str]) -> str:
             f"the ticket asks to import {said['model']!r}: name it with --model if you trust that code"
         )
     return said["model"]
+
+
+def refuse_construction(said: Mapping[str, str]) -> None:
+    """Raise ArgumentError for a constructed ticket, which is of no architecture that has a name; the message
+    says what gives its network.
+    """
+    if KEY in said and "model" not in said:
+        raise ArgumentError(
+            "the ticket is a construction, of no architecture that has a name: in Python "
+            "tombola.theory.model_of(ticket) gives its network"
+        )
 
 
 def width_of(said: Mapping[str, str]) -> float:

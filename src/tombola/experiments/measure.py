@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from tombola import data as datasets
-from tombola.architecture import model_of, numbers, plain_model, whole_number, width_of
+from tombola.architecture import (
+    model_of,
+    numbers,
+    plain_model,
+    refuse_construction,
+    whole_number,
+    width_of,
+)
 from tombola.data import Dataset, StreamedDataset
 from tombola.data.registry import NAMES
 from tombola.errors import ArgumentError
@@ -37,10 +44,12 @@ def measure(
     What is not given is taken from the ticket's metadata, and so are the normalisation constants of
     the data it was found on (where it does not say: those of this data set), the size of images that are
     cropped as they are read, and the precision it was found with. Raises ArgumentError where the metadata
-    names no data set or model, or code of its own to import; TicketError where the architecture or the
-    metadata do not fit.
+    names no data set or model, or code of its own to import, or is of a construction; TicketError where the
+    architecture or the metadata do not fit.
     """
     said = ticket.metadata
+    if model is None:
+        refuse_construction(said)  # before data are asked for
     name = data if data is not None else _data_of(said)
     architecture = model if model is not None else model_of(said)
     if precision == "auto":
