@@ -10,6 +10,7 @@ import pytest
 from torch import nn
 
 import tombola
+from commands import refusal
 from tombola import ArgumentError, Source, densities
 from tombola.experiments.learner import SearchLearner
 from tombola.experiments.search_config import SearchConfig
@@ -64,6 +65,25 @@ def test_a_source_of_a_mask_file_or_a_ticket(tmp_path: Path) -> None:
     assert (made.seed, made.recipe.init) == (7, "uniform")
 
 
+@pytest.mark.parametrize("name", ["mask.safetensors", "ticket.tombola"])
+def test_a_folder_of_a_run_is_no_mask_but_holds_one(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ArgumentError, match="is a folder: expected a mask.safetensors or a ticket"):
+        read_mask(tmp_path)
+    (tmp_path / name).touch()
+    with pytest.raises(ArgumentError) as caught:
+        read_mask(tmp_path)
+    assert str(caught.value) == f"{tmp_path} is a folder: give {tmp_path / name}"
+
+
+@pytest.mark.parametrize(
+    "options", [("search", "--source-mask"), ("train", "--method", "static", "--ticket")]
+)
+def test_commands_say_so(options: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "mask.safetensors").touch()
+    line = refusal(*options, tmp_path, "--out", tmp_path / "run")
+    assert line == f"{tmp_path} is a folder: give {tmp_path / 'mask.safetensors'}"
+
+
 def test_layers_kept_dense() -> None:
     config = SourceConfig(source_density=0.5, rule="erk", dense_last=True)
     made = make_source(network(), config, None)
@@ -86,7 +106,11 @@ def test_another_seed_is_another() -> None:
         (SearchConfig(fan_scaling=True, scope="global"), "fan_scaling needs each layer's density beforehand"),
         (
             SearchConfig(source_mask=Path("m"), exact=True),
-            "--source-mask says what the source is: leave out exact",
+            "--source-mask says what the source is: leave out --exact",
+        ),
+        (
+            SearchConfig(source_mask=Path("m"), source_density=0.5, dense_first=True),
+            "--source-mask says what the source is: leave out --dense-first, --source-density",
         ),
         (TrainConfig(density=0.5), "method dense trains every weight: give --method static"),
         (TrainConfig(source_density=0.5), "method dense trains every weight"),

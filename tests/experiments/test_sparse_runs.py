@@ -282,7 +282,7 @@ def test_a_scaled_ticket_is_checked_at_its_own_scale(tmp_path: Path) -> None:
             expected = {round(float(w), 6) for w in np.unique(np.abs(ticket.weights()[tensor.name])) if w}
             assert magnitudes == expected
     line = refusal("train", *STILL, "--ticket", path, "--init", "uniform", "--out", tmp_path / "x")
-    assert "says how its weights are drawn: leave out init" in line
+    assert "says how its weights are drawn: leave out --init and --fan-scaling" in line
 
 
 def test_a_shuffle_stays_within_the_mask_that_was_the_source(tmp_path: Path) -> None:

@@ -46,9 +46,8 @@ class SourceConfig(RunConfig):
             if rule is not None and rule not in RULES:
                 raise unknown(name, rule, RULES)
         if self.source_mask is not None and (changed := self.source_options()):
-            raise ArgumentError(
-                f"--source-mask says what the source is: leave out {', '.join(sorted(changed))}"
-            )
+            options = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(changed))
+            raise ArgumentError(f"--source-mask says what the source is: leave out {options}")
 
     def source_options(self) -> dict[str, Any]:
         """The options of an Erdős–Rényi source that are other than their defaults."""

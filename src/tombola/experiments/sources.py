@@ -65,7 +65,13 @@ def source_rule(config: SourceConfig) -> AnyRule:
 
 
 def read_mask(path: Path) -> Mask:
-    """The mask in a mask file or a ticket. Raises what `Mask.load` and `Ticket.load` raise."""
+    """The mask in a mask file or a ticket. Raises what `Mask.load` and `Ticket.load` raise; ArgumentError for
+    a folder, naming what it holds.
+    """
+    if path.is_dir():
+        found = [name for name in ("mask.safetensors", "ticket.tombola") if (path / name).is_file()]
+        said = f"give {path / found[0]}" if found else "expected a mask.safetensors or a ticket"
+        raise ArgumentError(f"{path} is a folder: {said}")
     return Ticket.load(path).mask if is_ticket(path) else Mask.load(path)
 
 

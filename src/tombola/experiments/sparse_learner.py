@@ -120,7 +120,7 @@ def _of_ticket(model: nn.Module, config: TrainConfig) -> sparse.Static:
         ticket = Ticket.load(config.ticket)
         if config.init != TrainConfig().init or config.fan_scaling:
             raise ArgumentError(
-                f"{config.ticket} says how its weights are drawn: leave out init and fan_scaling"
+                f"{config.ticket} says how its weights are drawn: leave out --init and --fan-scaling"
             )
         mask, within, init = ticket.mask, ticket.recipe.mask(), ticket.recipe.init
         # Weights of other places, or another seed, are to be of the same distribution.
