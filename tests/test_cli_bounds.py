@@ -103,6 +103,9 @@ def test_measuring_without_scipy(tmp_path: Path) -> None:
         (("--measure", "--seed", "-1"), "seed must be an integer in [0, 2^64), got -1"),
         (("--png", "b.png"), "--png draws what is measured: give --measure, or --densities"),
         (("--model", "conv2"), "the options of a model go with --densities; widths are of --sizes"),
+        (("--dense-first",), "the options of a model go with --densities; widths are of --sizes"),
+        (("--dense-last",), "the options of a model go with --densities"),
+        (("--dense-depthwise",), "the options of a model go with --densities"),
         (("--sizes", "4,2", "--image-size", "8"), "the options of a model go with --densities"),
     ],
 )

@@ -102,6 +102,35 @@ def test_the_table_of_densities(tmp_path: Path) -> None:
         assert total == pytest.approx(0.3 * sum(said["weights"].values()))
 
 
+@pytest.mark.parametrize("kept", [("first",), ("last",), ("depthwise",), ("first", "last")])
+def test_a_table_with_layers_kept_dense(
+    kept: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = """
+from torch import nn
+def build(width, in_channels, classes):
+    depthwise = nn.Conv2d(8, 8, 3, groups=8)
+    return nn.Sequential(nn.Conv2d(in_channels, 8, 3), depthwise, nn.Conv2d(8, 40, 3), nn.Linear(40, classes))
+"""
+    write_module(monkeypatch, tmp_path, "own_" + "_".join(kept), text)
+    shapes = {
+        "0.weight": (8, 3, 3, 3),
+        "1.weight": (8, 1, 3, 3),
+        "2.weight": (40, 8, 3, 3),
+        "3.weight": (10, 40),
+    }
+    options = ("--model", f"own_{'_'.join(kept)}:build", *(f"--dense-{name}" for name in kept))
+    said = json.loads(tombola("bounds", "--densities", *options, "--json").out)
+    whole = {f"dense_{name}": True for name in kept}
+    assert said["densities"] == {rule: densities(shapes, 0.5, rule, **whole) for rule in RULES}
+    dense = {"first": "0.weight", "depthwise": "1.weight", "last": "3.weight"}
+    for found in said["densities"].values():
+        assert all(found[dense[name]] == 1.0 for name in kept)
+        assert sum(said["weights"][name] * value for name, value in found.items()) == pytest.approx(
+            0.5 * sum(said["weights"].values())
+        )
+
+
 def test_a_table_takes_no_memory_for_the_model() -> None:
     ended = tombola("bounds", "--densities", "--model", "mlp", "--width", "1e6", "--json")
     assert (ended.status, ended.err) == (0, "")
@@ -128,3 +157,5 @@ def test_bad_tables() -> None:
         assert "--densities shows a model's layers" in refusal("bounds", "--densities", *option)
     assert "density is the fraction of weights kept" in refusal("bounds", "--densities", "--density", "2")
     assert "unknown model" in refusal("bounds", "--densities", "--model", "conv66")
+    sparse = ("--densities", "--density", "0.0001", "--dense-first")
+    assert "but the layers kept dense have" in refusal("bounds", *sparse)

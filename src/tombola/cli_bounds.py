@@ -48,6 +48,12 @@ class Model:
     """Number of classes."""
     image_size: int = 32
     """Height, and width, of an image."""
+    dense_first: _Flag = False
+    """Keep the first layer dense; each rule spreads what is left over the others."""
+    dense_last: _Flag = False
+    """Keep the last layer dense."""
+    dense_depthwise: _Flag = False
+    """Keep depthwise convolutions dense."""
 
 
 def bounds(
@@ -105,6 +111,9 @@ def _densities(network: Model, density: float, png: Path | None, json: bool) -> 
         in_channels=network.in_channels,
         classes=network.classes,
         image_size=network.image_size,
+        dense_first=network.dense_first,
+        dense_last=network.dense_last,
+        dense_depthwise=network.dense_depthwise,
     )
     if png is not None:
         from tombola.report.densities import draw_densities
