@@ -11,9 +11,9 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from commands import finished, refusal, tombola
+from commands import WITHOUT_TORCH, finished, python, refusal, tombola, write_module
 from tombola import Ticket
-from tombola.theory import check, model_of
+from tombola.theory import check, construct, model_of
 
 
 def network() -> nn.Sequential:
@@ -111,8 +111,43 @@ def test_targets_that_cannot_be(tmp_path: Path) -> None:
     bad = network()
     torch.nn.init.constant_(bad[0].weight, np.nan)  # type: ignore[arg-type]
     assert "not finite" in refusal("construct", "--target", saved(tmp_path, bad), *out)
-    assert tombola("construct", "--target", tmp_path / "nowhere", *out).status in (2, 3)
     assert "is no file" in refusal("construct", "--out", tmp_path)
+
+
+def test_a_target_that_is_not_there_is_noticed_before_torch_is_imported(tmp_path: Path) -> None:
+    for target in (tmp_path / "nowhere", tmp_path, Path("digits_mlp")):
+        ended = python(WITHOUT_TORCH, "construct", "--target", target, cwd=tmp_path)
+        said = f"--target {target} is no file: give a safetensors file, or digits-mlp"
+        assert (ended.status, ended.complaint) == (2, said)
+
+
+def test_a_construction_names_no_model_to_evaluate(tmp_path: Path) -> None:
+    path = tmp_path / "t.tombola"
+    torch.manual_seed(0)
+    target = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    construct(target).ticket.save(path)
+    for options in ((), ("--data", "digits")):
+        line = refusal("evaluate", path, *options)
+        assert "the ticket is a construction" in line
+        assert "tombola.theory.model_of(ticket)" in line
+    assert "is a construction" in refusal("export", path, "--out", tmp_path / "t.onnx")
+
+
+def test_a_construction_is_measured_by_code_that_gives_its_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "t.tombola"
+    construct(nn.Sequential(nn.Flatten(), nn.Linear(64, 10))).ticket.save(path)
+    text = f"""
+from tombola import Ticket
+from tombola.theory import model_of
+def net(width, in_channels, classes):
+    return model_of(Ticket.load({str(path)!r}))
+"""
+    write_module(monkeypatch, tmp_path, "own_construction", text)
+    ended = tombola("evaluate", path, "--data", "digits", "--model", "own_construction:net", "--json")
+    assert ended.status == 0, ended
+    assert 0.0 <= json.loads(ended.out)["test_accuracy"] <= 1.0
 
 
 def test_the_help_tells_of_every_option() -> None:

@@ -11,9 +11,11 @@ from tombola.cli_output import print_json, print_result
 from tombola.cli_status import torch_needed
 from tombola.errors import ArgumentError
 
+_DIGITS = "digits-mlp"
+
 
 def construct(
-    target: str = "digits-mlp",
+    target: str = _DIGITS,
     construction: Literal["two_layers", "one_extra_layer", "redraw"] = "two_layers",
     out: Path = Path("constructed.tombola"),
     density: float = 0.5,
@@ -47,6 +49,9 @@ def construct(
     """
     if out.exists() and not out.is_file() and not out.is_char_device():
         raise ArgumentError(f"--out {out} is no file")
+    # Before torch is imported, which takes seconds.
+    if target != _DIGITS and (not Path(target).exists() or Path(target).is_dir()):
+        raise ArgumentError(f"--target {target} is no file: give a safetensors file, or {_DIGITS}")
     with torch_needed("constructing"):
         from tombola.experiments.construct import run_construct
     told = run_construct(
