@@ -11,6 +11,8 @@ from typing import Any
 
 HERE = Path(__file__).parent
 KEPT = HERE / "records"
+SWEPT = "sweep.toml"
+"""The file that the runs are of, beside their records: the one in sweeps/ may have changed since."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,8 @@ def keep(sweep: str, folder: Path, told: dict[str, Any]) -> None:
     """Copy what a sweep has left in `folder` to the records; `told` of the machine."""
     out = KEPT / sweep
     out.mkdir(parents=True, exist_ok=True)
-    (out / "results.csv").write_text((folder / "results.csv").read_text())
+    for name in ("results.csv", SWEPT):
+        (out / name).write_text((folder / name).read_text())
     with (out / "curves.csv").open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["run", "seed", "epoch", "loss", "validation_accuracy"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +16,7 @@ import commands
 from reproduction import __main__ as program
 from reproduction import int8, machine, page, records
 from tombola import data
+from tombola.errors import DataError
 
 ROOT = Path(__file__).parents[2]
 TINY = """
@@ -50,6 +53,7 @@ def test_a_sweep_is_run_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert program.run("tiny", tmp_path / "runs", "here") == 0
     kept = records.runs("tiny")
     assert len(kept.rows) == 4
+    assert (tmp_path / "records" / "tiny" / "sweep.toml").read_text() == TINY
     assert len(kept.where(lr=0.1).accuracies()) == 2
     (curve,) = (row for row in records.curves("tiny").rows if row["run"] == "lr=0.1,seed=1")
     (result,) = kept.where(lr=0.1, seed=1).values("validation_accuracy")
@@ -62,14 +66,63 @@ def test_a_sweep_is_run_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert str(tmp_path) not in "".join(path.read_text() for path in (tmp_path / "records").rglob("*.*"))
 
 
-def test_a_sweep_that_fails_keeps_what_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sweep_without_data_leaves_the_records_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "tiny.toml"
     file.write_text(TINY.replace('"digits"', '"./nowhere"'))
+    kept = tmp_path / "records" / "tiny" / "results.csv"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("of earlier runs")
     monkeypatch.setattr(records, "KEPT", tmp_path / "records")
     monkeypatch.setattr(program, "file_of", lambda name: file)
-    monkeypatch.setattr(program, "data_of", lambda name: "digits")
+    monkeypatch.setattr(program, "data_of", lambda name: "./nowhere")
     assert program.run("tiny", tmp_path / "runs", "here") == 1
-    assert records.runs("tiny").accuracies() == []
+    assert kept.read_text() == "of earlier runs"
+
+
+def test_a_sweep_that_was_stopped_is_judged_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    judged: list[object] = []
+    monkeypatch.setattr(program, "run", lambda name, out: 130)
+    monkeypatch.setattr(program.page, "write", judged.append)
+    monkeypatch.setattr(sys, "argv", ["reproduction", "run", "a2"])
+    assert program.main() == 130
+    assert judged == [program.CLAIMS]
+
+
+def test_what_cannot_be_read_is_said_in_a_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def gone(name: str, out: Path) -> int:
+        raise DataError("there is no train.parquet in ./nowhere")
+
+    monkeypatch.setattr(program, "run", gone)
+    monkeypatch.setattr(program.page, "write", lambda claims: None)
+    monkeypatch.setattr(sys, "argv", ["reproduction", "run", "a2", "b1"])
+    assert program.main() == 2
+    assert capsys.readouterr().err == "reproduction: a2: there is no train.parquet in ./nowhere\n"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+@pytest.mark.parametrize(("number", "handed_on"), [(signal.SIGINT, False), (signal.SIGTERM, True)])
+def test_a_signal_lets_the_sweep_end_by_itself(
+    number: signal.Signals, handed_on: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The child sends it to its parent, once, and ends as a sweep does whose checkpoints take a second."""
+    child = tmp_path / "child"
+    child.write_text(
+        f"#!{sys.executable}\n"
+        "import os, signal, sys, time\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(75))\n"
+        f"os.kill(os.getppid(), {number.value})\n"
+        "time.sleep(1)\n"
+        "sys.exit(130)\n"
+    )
+    child.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(child))
+    before = signal.getsignal(number)
+    assert program.run("a2", tmp_path / "runs") == (75 if handed_on else 130)
+    assert signal.getsignal(number) is before
 
 
 def test_rows_are_told_apart_by_numbers_and_words() -> None:
