@@ -60,7 +60,7 @@ def findings() -> list[Finding]:
 
 def draw(figure: Figure) -> None:
     """Accuracy against the density of the mask, a panel for each network that was run."""
-    there = [network for network in NETWORKS if network.dense()]
+    there = [network for network in NETWORKS if runs(network.sweep).accuracies()]
     for network, axes in zip(there, figure.subplots(1, len(there), squeeze=False)[0], strict=True):
         for number, rule in enumerate(RULES):
             values = [network.accuracies(density, rule) for density in network.densities]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from reproduction import sweeps, theory
+from reproduction import records, sweeps, theory
 from reproduction.claims import ALL as CLAIMS
 from reproduction.records import HERE
 from tombola.experiments.config import RunConfig
@@ -52,9 +52,28 @@ def test_what_is_compared_differs_in_nothing_else(sweep: str, other: str, may_di
     assert all(each in settings(other) for each in settings(sweep))
 
 
+@pytest.mark.parametrize("sweep", ["b3", "gpu-b3-resnet18"])
+def test_rigl_ends_at_the_same_layerwise_densities_from_both_starts(sweep: str) -> None:
+    rules = {run.settings()["ticket_rule"] for run in configs(sweep) if run.settings()["method"] == "rigl"}
+    assert rules == {"erk"}
+
+
 def test_the_readme_counts_the_runs() -> None:
     told = (HERE / "README.md").read_text()
     counts = dict(re.findall(r"^\| `([\w.-]+)` \| (\d+) \|", told, flags=re.MULTILINE))
     assert counts == {name: str(len(configs(name))) for name in FILES if not name.startswith("gpu-")}
     (total,) = re.findall(r"the papers' settings: (\d+) runs", told)
     assert int(total) == sum(len(configs(name)) for name in sweeps.GPU)
+
+
+@pytest.mark.parametrize("sweep", FILES)
+def test_kept_records_are_of_the_sweep_as_it_is(sweep: str) -> None:
+    """A sweep that is changed, were it one setting, must be run again."""
+    kept = records.KEPT / sweep
+    if not kept.exists():
+        pytest.skip("not run")
+    ran = read_sweep(kept / records.SWEPT).runs
+    assert [(run.name, run.config) for run in ran] == [
+        (run.name, run.config) for run in read_sweep(sweeps.file_of(sweep)).runs
+    ]
+    assert [row["run"] for row in records.runs(sweep).rows] == [run.name for run in ran]
