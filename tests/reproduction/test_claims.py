@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from matplotlib.figure import Figure
 from record_helpers import pretend
 
 from reproduction import figures, page, records
 from reproduction.claims import ALL as CLAIMS
-from reproduction.claims import a1, a2, a3, b1, b2, b3, c1
+from reproduction.claims import a1, a2, a3, a4, b1, b2, b3, c1
 from reproduction.claims.claim import verdict
 from reproduction.comparison import Finding, Word
 
@@ -153,6 +154,32 @@ def test_the_page_tells_what_was_run_and_draws_it(
     drawn = {file.stem for file in (tmp_path / "figures").iterdir()}
     assert drawn == {"a1", "a2", "a3"}
     assert all(file.read_bytes().startswith(b"\x89PNG") for file in (tmp_path / "figures").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "word"),
+    [
+        (-1.05, -0.95, "agrees"),
+        (-0.97, -0.95, "agrees"),
+        (-1.5, -0.5, "not decided"),  # an interval that says little
+        (-1.05, -0.85, "not decided"),
+        (-0.85, -0.8, "disagrees"),
+        (0.9, 1.1, "disagrees"),
+    ],
+)
+def test_a_slope_must_be_known_well_to_agree(low: float, high: float, word: Word) -> None:
+    assert a4.near(low, high, -1.0) == word
+
+
+def test_figures_of_sweeps_whose_baseline_is_missing(kept: Path) -> None:
+    for claim, sweep, missing in ((b2.CLAIM, "b2", "dense"), (b3.CLAIM, "b3", "rigl")):
+        pretend(kept, sweep, noise)
+        table = kept / sweep / "results.csv"
+        lines = [line for line in table.read_text().splitlines() if f",{missing}," not in line]
+        table.write_text("\n".join(lines) + "\n")
+        figure = Figure()
+        claim.draw(figure)
+        assert len(figure.axes) == 1
 
 
 @pytest.mark.parametrize(
