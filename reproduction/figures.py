@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING
 
+from reproduction import records
 from reproduction.records import Rows
 
 if TYPE_CHECKING:
@@ -18,8 +20,18 @@ if TYPE_CHECKING:
 FIGURES = Path(__file__).parent / "figures"
 
 
-def save(claim: Claim) -> Path:
-    """Draw a claim's figure; equal records give equal files."""
+def mark(claim: Claim) -> str:
+    """A digest of the records that a claim is drawn from, which its figure carries."""
+    digest = hashlib.sha256()
+    for sweep in claim.sweeps:
+        for name in ("results.csv", "curves.csv", "int8.csv", "bounds.json"):
+            file = records.KEPT / sweep / name
+            digest.update(file.read_bytes() if file.exists() else b"")
+    return digest.hexdigest()
+
+
+def save(claim: Claim, data: str) -> Path:
+    """Draw a claim's figure, with what `data` it is of; equal records give equal files."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -30,7 +42,8 @@ def save(claim: Claim) -> Path:
         axes.grid(alpha=0.3)
     FIGURES.mkdir(exist_ok=True)
     file = FIGURES / f"{claim.name}.png"
-    figure.savefig(file, dpi=110, metadata={"Software": None})
+    figure.suptitle(data, fontsize=10)
+    figure.savefig(file, dpi=110, metadata={"Software": None, "Description": mark(claim)})
     return file
 
 
@@ -41,6 +54,7 @@ def points(
     label: str,
     colour: str,
     style: str,
+    marker: str = "o",
 ) -> None:
     """Means against `across`, joined, with bars of a standard deviation; nothing where nothing was run."""
     there = [(x, each) for x, each in zip(across, values, strict=True) if each]
@@ -49,7 +63,7 @@ def points(
             [x for x, _ in there],
             [fmean(each) for _, each in there],
             yerr=[_deviation(each) for _, each in there],
-            marker="o",
+            marker=marker,
             ms=5,
             capsize=3,
             linestyle=style,

@@ -61,12 +61,14 @@ def measure(run: Path) -> tuple[int, float, float]:
 
 def keep(sweep: str, folder: Path) -> None:
     """Measure all finished runs of a sweep in `folder`, and write them to its records."""
+    measured = [
+        [row["run"], row["seed"], *measure(folder / row["run"])]
+        for row in records.runs(sweep).where(state="finished").rows
+    ]
     with (records.KEPT / sweep / FILE).open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["run", "seed", "int8_bytes", "float32_accuracy", "test_accuracy"])
-        for row in table(records.KEPT / sweep / "results.csv").rows:
-            if row["state"] == "finished":
-                writer.writerow([row["run"], row["seed"], *measure(folder / row["run"])])
+        writer.writerows(measured)
 
 
 def rows(sweep: str) -> Rows:

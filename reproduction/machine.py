@@ -36,17 +36,21 @@ def told(*data_sets: str) -> dict[str, Any]:
 
 def shown(machine: dict[str, Any]) -> str:
     """That in a line."""
-    sets = ", ".join(_named(name, mark) for name, mark in machine["data"].items())
     parts = [
         machine["processor"],
         machine["gpu"],
         f"Python {machine['python']}",
         f"torch {machine['torch']}",
         f"Tombola {machine['tombola']}",
-        sets,
+        *data_sets(machine),
         machine["date"],
     ]
     return ", ".join(part for part in parts if part)
+
+
+def data_sets(machine: dict[str, Any]) -> list[str]:
+    """The data sets that were in use, each with what is known of the copy."""
+    return [_named(name, fingerprint) for name, fingerprint in machine["data"].items()]
 
 
 def _named(name: str, fingerprint: str) -> str:

@@ -44,8 +44,11 @@ def _section(claim: Claim, found: list[Finding]) -> str:
         f"From: {claim.source}. Verdict: **{verdict(found)}**.{' ' * bool(claim.note)}{claim.note}",
     ]
     if run:
-        figures.save(claim)
-        parts.append(f"![{claim.title}](figures/{claim.name}.png)\n\n{claim.caption}")
+        data = _data(claim)
+        figures.save(claim, data)
+        parts.append(
+            f"![{claim.title}](figures/{claim.name}.png)\n\n{data}{'. ' * bool(data)}{claim.caption}"
+        )
         rows = [f"| {each.statement} | {each.figures} | {each.test} | {each.word} |" for each in run]
         head = ["| statement | measured | test | verdict |", "| --- | --- | --- | --- |"]
         parts.append("\n".join([*head, *rows]))
@@ -56,6 +59,12 @@ def _section(claim: Claim, found: list[Finding]) -> str:
         parts.append(f"<details><summary>Not run: {count}</summary>\n<ul>\n{items}</ul>\n</details>")
     parts.append("\n".join(_origin(sweep) for sweep in claim.sweeps))
     return "\n\n".join(parts)
+
+
+def _data(claim: Claim) -> str:
+    """The data sets that the claim's runs are of."""
+    told = [told for sweep in claim.sweeps if (told := records.machine(sweep)) is not None]
+    return ", ".join(sorted({name for each in told for name in machine.data_sets(each)}))
 
 
 def _origin(sweep: str) -> str:

@@ -72,11 +72,13 @@ def table(file: Path) -> Rows:
 
 
 def keep(sweep: str, folder: Path, told: dict[str, Any]) -> None:
-    """Copy what a sweep has left in `folder` to the records; `told` of the machine."""
+    """Copy what a sweep has left in `folder` to the records, with what is `told` of the machine."""
     out = KEPT / sweep
     out.mkdir(parents=True, exist_ok=True)
-    for name in ("results.csv", SWEPT):
-        (out / name).write_text((folder / name).read_text())
+    results = (folder / "results.csv").read_text().replace(str(folder.absolute()), "…")  # in an error, say
+    same = (out / "results.csv").exists() and (out / "results.csv").read_text() == results
+    (out / "results.csv").write_text(results)
+    (out / SWEPT).write_text((folder / SWEPT).read_text())
     with (out / "curves.csv").open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["run", "seed", "epoch", "loss", "validation_accuracy"])
@@ -84,7 +86,8 @@ def keep(sweep: str, folder: Path, told: dict[str, Any]) -> None:
             for line in _epochs(folder / row["run"] / "metrics.jsonl"):
                 seen = f"{line['loss']:.5f}", f"{line['validation_accuracy']:.4f}"
                 writer.writerow([row["run"], row["seed"], line["epoch"], *seen])
-    (out / "machine.json").write_text(json.dumps(told, indent=2) + "\n")
+    if not same:  # what was run before was run then, and there
+        (out / "machine.json").write_text(json.dumps(told, indent=2) + "\n")
 
 
 def _epochs(file: Path) -> Iterator[dict[str, Any]]:

@@ -43,11 +43,11 @@ def draw(figure: Figure) -> None:
             names = {run for run, row in ran.items() if (row["method"], row["init"]) == (method, init)}
             label = f"{title}, {init}"
             against_epochs(left, told, names, label, colours[method], styles[init])
-            for network in NETWORKS:
+            for network, marker in zip(NETWORKS, "os^", strict=True):
                 widths = network.run_widths()
                 values = [network.accuracies(method, init, width) for width in widths]
                 name = label if network is NETWORKS[0] else f"{label}, {network.title}"
-                points(right, widths, values, name, colours[method], styles[init])
+                points(right, widths, values, name, colours[method], styles[init], marker)
     left.set_title("Conv-6 of width 0.25", fontsize=11)
     left.set_xlabel("epoch")
     left.set_ylabel("accuracy on held-out training images, %")

@@ -1,4 +1,4 @@
-"""A2: redrawing a part of what is pruned beats redrawing all of it, and redrawing nothing."""
+"""A2: redrawing a part of what is pruned beats redrawing all of it; rate 0 is edge-popup."""
 
 from __future__ import annotations
 
@@ -31,14 +31,12 @@ def of_rate(pair: tuple[str, str], rate: float) -> list[float]:
 
 
 def findings() -> list[Finding]:
-    """Rate 0.1 against each of the others."""
+    """Rate 0.1 against rate 1."""
     found = []
     for title, *pair in NETWORKS:
         sweeps = pair[0], pair[1]
-        for other in (1.0, 0.0, 0.01):
-            name = "0 (edge-popup)" if other == 0 else f"{other:g}"
-            statement = f"{title}: rate 0.1 is better than rate {name}"
-            found.append(greater(statement, of_rate(sweeps, 0.1), of_rate(sweeps, other)))
+        statement = f"{title}: rate 0.1 is better than rate 1"
+        found.append(greater(statement, of_rate(sweeps, 0.1), of_rate(sweeps, 1.0)))
     return found
 
 
@@ -57,10 +55,14 @@ def draw(figure: Figure) -> None:
 
 CLAIM = Claim(
     name="a2",
-    title="Partial redraws (rate 0.1) beat full ones (rate 1) and none",
+    title="Partial redraws (rate 0.1) beat full ones (rate 1); rate 0 is edge-popup",
     source="Chijiwa et al., NeurIPS 2021",
     sweeps=("a1-width-0.25", "a2", "gpu-a1-resnet18", "gpu-a2-resnet18"),
     findings=findings,
     draw=draw,
+    note=(
+        "That rate 0 finds the very ticket of edge-popup is a test (`tests/reproduction/test_running.py`); "
+        "what redraws gain over none is A1."
+    ),
     caption="Signed constants; bars: standard deviation over seeds.",
 )

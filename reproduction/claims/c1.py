@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from reproduction import int8
 from reproduction.claims.claim import Claim
 from reproduction.claims.widths import INITS, METHODS, NETWORKS
-from reproduction.comparison import Finding, greater
+from reproduction.comparison import Finding, Word, greater, spread
 from reproduction.figures import points
 from reproduction.records import Rows, runs
 
@@ -24,11 +24,14 @@ LEARNING_RATES = (0.01, 0.03)
 
 @dataclass(frozen=True)
 class Size:
-    """Networks of one kind: what they are, their mean bytes, and their test accuracies in %, by seed."""
+    """Networks of one kind and width: their mean bytes, and their test accuracies in %, by seed."""
 
-    title: str
+    width: float
     nbytes: float
     accuracies: list[float]
+
+    def __str__(self) -> str:
+        return f"{spread(self.accuracies)} with width {self.width:g} in {self.nbytes:,.0f} bytes"
 
 
 def trained() -> dict[str, list[Size]]:
@@ -41,12 +44,11 @@ def trained() -> dict[str, list[Size]]:
         if not all(each.values("test_accuracy") for each in rates):
             continue
         best = max(rates, key=lambda each: fmean(each.values("validation_accuracy")))
-        title = f"width {width:g}"
-        found["float32"].append(Size(title, fmean(best.values("model_bytes")), best.accuracies()))
+        found["float32"].append(Size(width, fmean(best.values("model_bytes")), best.accuracies()))
         names = {row["run"] for row in best.rows}
         small = Rows(tuple(row for row in int8.rows(SWEEP).rows if row["run"] in names))
         if small.rows:
-            found["int8"].append(Size(title, fmean(small.values("int8_bytes")), small.accuracies()))
+            found["int8"].append(Size(width, fmean(small.values("int8_bytes")), small.accuracies()))
     return found
 
 
@@ -58,25 +60,42 @@ def tickets() -> Iterator[tuple[str, str, Size]]:
             for width in network.run_widths():
                 there = network.runs().where(method=method, init=init, width=width)
                 if there.accuracies():
-                    title = f"{METHODS[method]}, {init}, width {width:g}"
-                    size = Size(title, fmean(there.values("ticket_bytes")), there.accuracies())
+                    size = Size(width, fmean(there.values("ticket_bytes")), there.accuracies())
                     yield method, init, size
 
 
 def findings() -> list[Finding]:
-    """Each ticket of IteRand against the smallest trained network of at least as many bytes."""
-    found = []
-    for method, _, ticket in tickets():
-        for kind, networks in trained().items():
-            larger = [network for network in networks if network.nbytes >= ticket.nbytes]
-            if method != "iterand" or not larger:
-                continue
-            statement = (
-                f"{ticket.title} ({ticket.nbytes:,.0f} bytes), is better than {kind} of {larger[0].title} "
-                f"({larger[0].nbytes:,.0f} bytes)"
-            )
-            found.append(greater(statement, ticket.accuracies, larger[0].accuracies))
-    return found or [Finding("A ticket against trained networks of as many bytes", "", "", "not run")]
+    """Each ticket of IteRand against the trained networks next to it in bytes, of each kind."""
+    sizes = {(init, size.width): size for method, init, size in tickets() if method == "iterand"}
+    return [
+        _beside(
+            f"IteRand, {init}, width {width:g}, is better than {kind} of as many bytes",
+            sizes.get((init, width)),
+            networks,
+        )
+        for init in INITS
+        for width in NETWORKS[0].widths
+        for kind, networks in trained().items()
+    ]
+
+
+def _beside(claim: str, ticket: Size | None, networks: list[Size]) -> Finding:
+    """Agrees where the ticket is better than the smallest network of no fewer bytes, disagrees where it is
+    worse than the largest of no more, and decides nothing between the two.
+    """
+    if ticket is None or not networks:
+        return Finding(claim, "", "", "not run")
+    word: Word = "not decided"
+    tests = []
+    for other in [network for network in networks if network.nbytes >= ticket.nbytes][:1]:
+        above = greater("", ticket.accuracies, other.accuracies)
+        tests.append(f"{above.test} against {other}")
+        word = "agrees" if above.word == "agrees" else word
+    for other in [network for network in networks if network.nbytes <= ticket.nbytes][-1:]:
+        below = greater("", ticket.accuracies, other.accuracies)
+        tests.append(f"{below.test} against {other}")
+        word = "disagrees" if below.word == "disagrees" else word
+    return Finding(claim, str(ticket), "; ".join(tests), word)
 
 
 def draw(figure: Figure) -> None:

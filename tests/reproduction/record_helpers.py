@@ -34,8 +34,12 @@ def pretend(kept: Path, sweep: str, accuracy: Callable[[dict[str, Any]], float])
 def _result(run: SweepRun, accuracy: Callable[[dict[str, Any]], float]) -> dict[str, Any]:
     config = run.config
     right = accuracy({**config.settings(), "seed": config.seed})
-    result = {"test_accuracy": right, "validation_accuracy": right, "width": config.width}
+    result: dict[str, Any] = {"test_accuracy": right, "validation_accuracy": right, "width": config.width}
     if isinstance(config, SearchConfig):
         size = {"ticket_bytes": int(400_000 * config.width**2)}
         return {**result, **size, "method": config.method, "source_density": config.source_density}
+    settings = config.settings()
+    if settings["method"] != "dense":
+        cut = settings["rule"] == "pyramidal" and settings["source_density"] == 0.01
+        result["empty_layers"] = ["fc3.weight"] if cut else []
     return {**result, "method": config.settings()["method"], "model_bytes": int(9_000_000 * config.width**2)}

@@ -15,8 +15,10 @@ import torch
 import commands
 from reproduction import __main__ as program
 from reproduction import int8, machine, page, records
+from reproduction.claims import ALL as CLAIMS
 from tombola import data
 from tombola.errors import DataError
+from tombola.ticket import Ticket
 
 ROOT = Path(__file__).parents[2]
 TINY = """
@@ -84,10 +86,10 @@ def test_a_sweep_without_data_leaves_the_records_as_they_are(
 def test_a_sweep_that_was_stopped_is_judged_too(monkeypatch: pytest.MonkeyPatch) -> None:
     judged: list[object] = []
     monkeypatch.setattr(program, "run", lambda name, out: 130)
-    monkeypatch.setattr(program.page, "write", judged.append)
+    monkeypatch.setattr(page, "write", judged.append)
     monkeypatch.setattr(sys, "argv", ["reproduction", "run", "a2"])
     assert program.main() == 130
-    assert judged == [program.CLAIMS]
+    assert judged == [CLAIMS]
 
 
 def test_what_cannot_be_read_is_said_in_a_line(
@@ -97,7 +99,7 @@ def test_what_cannot_be_read_is_said_in_a_line(
         raise DataError("there is no train.parquet in ./nowhere")
 
     monkeypatch.setattr(program, "run", gone)
-    monkeypatch.setattr(program.page, "write", lambda claims: None)
+    monkeypatch.setattr(page, "write", lambda claims: None)
     monkeypatch.setattr(sys, "argv", ["reproduction", "run", "a2", "b1"])
     assert program.main() == 2
     assert capsys.readouterr().err == "reproduction: a2: there is no train.parquet in ./nowhere\n"
@@ -169,6 +171,15 @@ def test_a_trained_network_is_measured_in_eight_bits(tmp_path: Path) -> None:
     others = sum(tensor.numel() for tensor in trained.values() if tensor.dim() == 1)
     rows = sum(len(tensor) for tensor in trained.values() if tensor.dim() > 1)
     assert 0 < nbytes - (weights + 4 * others + 4 * rows) < 1500  # the header
+
+
+def test_rate_0_is_edge_popup(tmp_path: Path) -> None:
+    for method, *options in (("iterand", "--rate", "0", "--period", "2"), ("edge-popup",)):
+        out = ["--out", str(tmp_path / method), "--json"]
+        ended = commands.tombola("search", *commands.TINY, "--method", method, *options, *out)
+        assert ended.status == 0
+    first, other = (Ticket.load(tmp_path / name / "ticket.tombola") for name in ("iterand", "edge-popup"))
+    assert first.digest == other.digest
 
 
 def test_the_page_is_where_the_readme_says() -> None:

@@ -120,7 +120,7 @@ def test_another_target_is_refused(construction: str) -> None:
         [*arrays, (np.eye(3), None)],
         nn.Sequential(*sequential(arrays), nn.ReLU()),
         nn.Sequential(*[module for module in sequential(arrays) if isinstance(module, nn.Linear)]),
-        nn.Sequential(nn.Flatten(), *sequential(arrays)),
+        nn.Sequential(*list(sequential(arrays))[:2], nn.Flatten(), *list(sequential(arrays))[2:]),
         drawn(nn.Conv2d(5, 6, 1), nn.ReLU(), nn.Conv2d(6, 3, 1)),
     ]
     for target in changed:
