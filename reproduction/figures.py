@@ -14,6 +14,7 @@ from reproduction.records import Rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from reproduction.claims.claim import Claim
 
@@ -40,11 +41,23 @@ def save(claim: Claim, data: str) -> Path:
     claim.draw(figure)
     for axes in figure.axes:
         axes.grid(alpha=0.3)
+        axes.legend(fontsize=8)
     FIGURES.mkdir(exist_ok=True)
     file = FIGURES / f"{claim.name}.png"
     figure.suptitle(data, fontsize=10)
     figure.savefig(file, dpi=110, metadata={"Software": None, "Description": mark(claim)})
     return file
+
+
+def density_panels(figure: Figure, titles: Sequence[str], across: str) -> list[Axes]:
+    """A panel for each title: test accuracy against a density, called `across`, that falls to the right."""
+    panels: list[Axes] = list(figure.subplots(1, len(titles), squeeze=False)[0])
+    for axes, title in zip(panels, titles, strict=True):
+        axes.set_title(title, fontsize=11)
+        axes.set_xlabel(across)
+        axes.set_ylabel("test accuracy, %")
+        axes.invert_xaxis()
+    return panels
 
 
 def points(

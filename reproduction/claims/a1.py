@@ -55,8 +55,6 @@ def draw(figure: Figure) -> None:
     right.set_xlabel("width")
     right.set_ylabel("test accuracy, %")
     right.set_title("Test accuracy against width", fontsize=11)
-    for axes in (left, right):
-        axes.legend(fontsize=8)
 
 
 CLAIM = Claim(

@@ -50,7 +50,6 @@ def draw(figure: Figure) -> None:
     axes.set_xticks(range(len(RATES)), ["0 (edge-popup)", "0.01", "0.1", "1"])
     axes.set_xlabel("rate of redraws")
     axes.set_ylabel("test accuracy, %")
-    axes.legend(fontsize=9)
 
 
 CLAIM = Claim(

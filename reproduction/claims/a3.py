@@ -58,7 +58,6 @@ def draw(figure: Figure) -> None:
     axes.set_xscale("log", base=2)
     axes.set_xlabel("width")
     axes.set_ylabel("test accuracy, %")
-    axes.legend(fontsize=8)
 
 
 CLAIM = Claim(

@@ -60,8 +60,6 @@ def draw(figure: Figure) -> None:
     errors, redraws = figure.subplots(1, 2)
     draw_errors(errors, told)
     draw_redraws(redraws, told["redraws"])
-    for axes in (errors, redraws):
-        axes.legend(fontsize=8)
 
 
 CLAIM = Claim(

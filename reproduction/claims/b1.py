@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from reproduction.claims.claim import Claim
 from reproduction.comparison import Finding, not_less
-from reproduction.figures import points
+from reproduction.figures import density_panels, points
 from reproduction.records import Rows, runs
 
 if TYPE_CHECKING:
@@ -64,16 +64,12 @@ def findings() -> list[Finding]:
 def draw(figure: Figure) -> None:
     """Accuracy against the density of the source, a panel for each network that was run."""
     there = [network for network in NETWORKS if network.runs(1.0).accuracies()]
-    for network, axes in zip(there, figure.subplots(1, len(there), squeeze=False)[0], strict=True):
+    panels = density_panels(figure, [network.title for network in there], "density of the source")
+    for network, axes in zip(there, panels, strict=True):
         for number, rule in enumerate(RULES):
             densities = [1.0, *network.densities]
             values = [network.runs(density, rule).accuracies() for density in densities]
             points(axes, densities, values, rule, f"C{number}", "-")
-        axes.set_title(network.title, fontsize=11)
-        axes.set_xlabel("density of the source")
-        axes.set_ylabel("test accuracy, %")
-        axes.invert_xaxis()
-        axes.legend(fontsize=9)
 
 
 CLAIM = Claim(

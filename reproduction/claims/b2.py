@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from reproduction.claims.b1 import RULES
 from reproduction.claims.claim import Claim
 from reproduction.comparison import Finding, greater, not_less
-from reproduction.figures import points
+from reproduction.figures import density_panels, points
 from reproduction.records import runs
 
 if TYPE_CHECKING:
@@ -71,17 +71,13 @@ def findings() -> list[Finding]:
 def draw(figure: Figure) -> None:
     """Accuracy against the density of the mask, a panel for each network that was run."""
     there = [network for network in NETWORKS if runs(network.sweep).accuracies()]
-    for network, axes in zip(there, figure.subplots(1, len(there), squeeze=False)[0], strict=True):
+    panels = density_panels(figure, [network.title for network in there], "density of the mask")
+    for network, axes in zip(there, panels, strict=True):
         for number, rule in enumerate(RULES):
             values = [network.accuracies(density, rule) for density in network.densities]
             points(axes, network.densities, values, rule, f"C{number}", "-")
         points(axes, [1.0], [network.dense()], "dense", "black", "")
         axes.set_xscale("log")
-        axes.set_title(network.title, fontsize=11)
-        axes.set_xlabel("density of the mask")
-        axes.set_ylabel("test accuracy, %")
-        axes.invert_xaxis()
-        axes.legend(fontsize=9)
 
 
 CLAIM = Claim(

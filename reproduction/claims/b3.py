@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from reproduction.claims.claim import Claim
 from reproduction.comparison import Finding, not_less
-from reproduction.figures import points
+from reproduction.figures import density_panels, points
 from reproduction.records import runs
 
 if TYPE_CHECKING:
@@ -51,17 +51,13 @@ def _named(sweep: str, method: str) -> str:
 def draw(figure: Figure) -> None:
     """Accuracy against the density that is reached, from both starts, a panel for each network."""
     there = [sweep for sweep in NETWORKS if runs(sweep).accuracies()]
-    for sweep, axes in zip(there, figure.subplots(1, len(there), squeeze=False)[0], strict=True):
+    panels = density_panels(figure, [NETWORKS[sweep] for sweep in there], "density reached")
+    for sweep, axes in zip(there, panels, strict=True):
         for number, method in enumerate(METHODS):
             for source, name, style in ((1.0, "from dense", "-"), (0.5, "from ER 0.5", "--")):
                 values = [of(sweep, method, density, source) for density in DENSITIES]
                 points(axes, DENSITIES, values, f"{_named(sweep, method)}, {name}", f"C{number}", style)
         axes.set_xscale("log")
-        axes.set_title(NETWORKS[sweep], fontsize=11)
-        axes.set_xlabel("density reached")
-        axes.set_ylabel("test accuracy, %")
-        axes.invert_xaxis()
-        axes.legend(fontsize=9)
 
 
 CLAIM = Claim(

@@ -57,7 +57,6 @@ def draw(figure: Figure) -> None:
     assert told is not None
     axes = figure.subplots()
     draw_widths(axes, told)
-    axes.legend(fontsize=9)
 
 
 CLAIM = Claim(

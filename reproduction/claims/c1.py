@@ -117,7 +117,6 @@ def draw(figure: Figure) -> None:
     axes.set_xscale("log")
     axes.set_xlabel("bytes of the file")
     axes.set_ylabel("test accuracy, %")
-    axes.legend(fontsize=9)
 
 
 CLAIM = Claim(
