@@ -24,14 +24,18 @@ LEARNING_RATES = (0.01, 0.03)
 
 @dataclass(frozen=True)
 class Size:
-    """Networks of one kind and width: their mean bytes, and their test accuracies in %, by seed."""
+    """Networks of one kind and width: their mean bytes, their test accuracies in %, by seed, and the learning
+    rate that was chosen for them where there were several.
+    """
 
     width: float
     nbytes: float
     accuracies: list[float]
+    lr: float | None = None
 
     def __str__(self) -> str:
-        return f"{spread(self.accuracies)} with width {self.width:g} in {self.nbytes:,.0f} bytes"
+        chosen = "" if self.lr is None else f" and learning rate {self.lr:g}"
+        return f"{spread(self.accuracies)} with width {self.width:g}{chosen} in {self.nbytes:,.0f} bytes"
 
 
 def trained() -> dict[str, list[Size]]:
@@ -40,15 +44,15 @@ def trained() -> dict[str, list[Size]]:
     """
     found: dict[str, list[Size]] = {"float32": [], "int8": []}
     for width in sorted(WIDTHS):
-        rates = [runs(SWEEP).where(width=width, lr=rate) for rate in LEARNING_RATES]
-        if not all(each.values("test_accuracy") for each in rates):
+        rates = {rate: runs(SWEEP).where(width=width, lr=rate) for rate in LEARNING_RATES}
+        if not all(each.values("test_accuracy") for each in rates.values()):
             continue
-        best = max(rates, key=lambda each: fmean(each.values("validation_accuracy")))
-        found["float32"].append(Size(width, fmean(best.values("model_bytes")), best.accuracies()))
+        lr, best = max(rates.items(), key=lambda each: fmean(each[1].values("validation_accuracy")))
+        found["float32"].append(Size(width, fmean(best.values("model_bytes")), best.accuracies(), lr))
         names = {row["run"] for row in best.rows}
         small = Rows(tuple(row for row in int8.rows(SWEEP).rows if row["run"] in names))
         if small.rows:
-            found["int8"].append(Size(width, fmean(small.values("int8_bytes")), small.accuracies()))
+            found["int8"].append(Size(width, fmean(small.values("int8_bytes")), small.accuracies(), lr))
     return found
 
 

@@ -145,6 +145,8 @@ def test_c1_compares_with_networks_of_at_least_as_many_bytes(kept: Path) -> None
     assert words(found, "width 0.25", "float32") == {"agrees"}  # 60 against 50 % in 35,156 bytes
     assert words(found, "width 0.25", "int8") == {"agrees"}  # 60 against 55 % in 35,156
     assert words(found, "width 0.5") == {"not run"}
+    told = [each.test for each in found if each.test]
+    assert told and all("with width 0.0625 and learning rate 0.03 in" in test for test in told)
 
 
 def test_the_page_tells_what_was_run_and_draws_it(
