@@ -18,12 +18,16 @@ MACHINE: dict[str, Any] = {**VERSIONS, "processor": "abacus", "gpu": None, "data
 SWEEPS = HERE / "sweeps"
 
 
-def pretend(kept: Path, sweep: str, accuracy: Callable[[dict[str, Any]], float]) -> list[SweepRun]:
-    """Write the records of `sweep`: `accuracy` is called with the options of each run, seed included."""
+def pretend(
+    kept: Path, sweep: str, accuracy: Callable[[dict[str, Any]], float], nbytes: float = 400_000
+) -> list[SweepRun]:
+    """Write the records of `sweep`: `accuracy` is called with the options of each run, seed included;
+    tickets of width 1 take `nbytes`.
+    """
     runs = list(read_sweep(SWEEPS / f"{sweep}.toml").runs)
     folder = kept / sweep
     folder.mkdir(parents=True)
-    rows = [table_row(run, Attempt(_result(run, accuracy))) for run in runs]
+    rows = [table_row(run, Attempt(_result(run, accuracy, nbytes))) for run in runs]
     SweepFolder(folder).write_results(rows)
     curve = [f"{row['run']!r},{row['seed']},1,2.0,{row['test_accuracy']}".replace("'", '"') for row in rows]
     (folder / "curves.csv").write_text("\n".join(["run,seed,epoch,loss,validation_accuracy", *curve]) + "\n")
@@ -31,12 +35,12 @@ def pretend(kept: Path, sweep: str, accuracy: Callable[[dict[str, Any]], float])
     return runs
 
 
-def _result(run: SweepRun, accuracy: Callable[[dict[str, Any]], float]) -> dict[str, Any]:
+def _result(run: SweepRun, accuracy: Callable[[dict[str, Any]], float], nbytes: float) -> dict[str, Any]:
     config = run.config
     right = accuracy({**config.settings(), "seed": config.seed})
     result: dict[str, Any] = {"test_accuracy": right, "validation_accuracy": right, "width": config.width}
     if isinstance(config, SearchConfig):
-        size = {"ticket_bytes": int(400_000 * config.width**2)}
+        size = {"ticket_bytes": int(nbytes * config.width**2)}
         return {**result, **size, "method": config.method, "source_density": config.source_density}
     settings = config.settings()
     if settings["method"] != "dense":

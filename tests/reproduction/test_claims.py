@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from record_helpers import pretend
 
 from reproduction import figures, page, records
 from reproduction.claims import ALL as CLAIMS
-from reproduction.claims import a1, a2, a3, a4, b1, b2, b3, c1
+from reproduction.claims import a1, a2, a3, a4, b1, b2, b3, c1, c2
 from reproduction.claims.claim import verdict
 from reproduction.comparison import Finding, Word
 
@@ -147,6 +148,20 @@ def test_c1_compares_with_networks_of_at_least_as_many_bytes(kept: Path) -> None
     assert words(found, "width 0.5") == {"not run"}
     told = [each.test for each in found if each.test]
     assert told and all("with width 0.0625 and learning rate 0.03 in" in test for test in told)
+
+
+def test_c2_asks_for_a_better_ticket_of_no_more_bytes(kept: Path) -> None:
+    def accuracy(options: dict[str, Any]) -> float:
+        return (0.75 if options["method"] == "iterand" else 0.6) + noise(options)
+
+    pretend(kept, "a1-width-0.25", lambda options: 0.7 + noise(options))  # tickets of 25,000 bytes
+    assert words(c2.findings()) == {"not run"}
+    pretend(kept, "c2", accuracy)
+    assert words(c2.findings(), "IteRand, learning rate 1") == {"agrees"}
+    assert words(c2.findings(), "edge-popup") == {"disagrees"}
+    shutil.rmtree(kept / "c2")
+    pretend(kept, "c2", accuracy, nbytes=400_100)
+    assert words(c2.findings()) == {"not decided"}
 
 
 def test_the_page_tells_what_was_run_and_draws_it(
