@@ -108,7 +108,10 @@ CASES = {
 INITS = ("signed_constant", "kaiming_uniform", "kaiming_normal", "uniform")
 
 # What makes a method show its nature within a few steps.
-METHOD_OPTIONS: dict[str, dict[str, Any]] = {"IteRand": {"period": 2, "rate": 0.5}}
+METHOD_OPTIONS: dict[str, dict[str, Any]] = {
+    "IteRand": {"period": 2, "rate": 0.5},
+    "SignedSupermask": {"period": 2},
+}
 
 
 def search_methods() -> list[str]:

@@ -240,7 +240,7 @@ def test_law_6_deepcopy_is_a_model_of_its_own(method: str, kind: str, options: d
     with torch.no_grad():
         for name, parameter in twin.named_parameters():
             if name.endswith("scores"):
-                parameter.neg_()
+                parameter.copy_(parameter.flip(0))  # ranks others first, by score and by |score|
     assert not torch.equal(outputs(kind, twin), before)
     assert torch.equal(outputs(kind, model), before)
     mine = {id(scores) for scores in search.parameters()}

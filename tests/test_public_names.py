@@ -20,6 +20,7 @@ def test_exported_names() -> None:
         "Mask",
         "RunError",
         "Search",
+        "SignedSupermask",
         "Source",
         "Ticket",
         "TicketError",

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tombola.search.edge_popup import EdgePopup as EdgePopup
     from tombola.search.iterand import IteRand as IteRand
     from tombola.search.schedule import Geometric as Geometric
+    from tombola.search.signed_supermask import SignedSupermask as SignedSupermask
     from tombola.source.density import densities as densities
     from tombola.source.network import Source as Source
     from tombola.ticket.ticket import Ticket as Ticket
@@ -40,6 +41,7 @@ __getattr__, __dir__, __all__ = attributes(
         "Mask": "tombola.mask",
         "RunError": "tombola.errors",
         "Search": "tombola.search.base",
+        "SignedSupermask": "tombola.search.signed_supermask",
         "Source": "tombola.source.network",
         "Ticket": "tombola.ticket.ticket",
         "TicketError": "tombola.errors",

@@ -15,6 +15,7 @@ from tombola.search.base import Search
 from tombola.search.edge_popup import EdgePopup
 from tombola.search.iterand import IteRand
 from tombola.search.schedule import Geometric
+from tombola.search.signed_supermask import SignedSupermask
 from tombola.source.network import Source
 
 
@@ -164,6 +165,9 @@ def make_search(source: Source, config: SearchConfig, steps: int) -> Search:
         return IteRand(source, density, config.period, config.rate, **options)
     if config.method == "edge-popup":
         return EdgePopup(source, density, **options)
+    if config.method == "signed-supermask":
+        assert config.period is not None  # which the configuration has checked
+        return SignedSupermask(source, density, config.period, **{**options, "absolute": True})
     raise unknown("method", config.method, METHODS)
 
 

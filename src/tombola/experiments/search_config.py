@@ -10,7 +10,7 @@ from tombola.experiments.config import at_least
 from tombola.experiments.source_config import SourceConfig
 from tombola.source.density import check_density
 
-METHODS = ("iterand", "edge-popup")
+METHODS = ("iterand", "edge-popup", "signed-supermask")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +19,7 @@ class SearchConfig(SourceConfig):
 
     command: ClassVar[str] = "search"
     method: str = "iterand"
-    """Search method: iterand or edge-popup."""
+    """Search method: iterand, edge-popup or signed-supermask."""
     density: float = 0.5
     """Fraction of all weights that the ticket keeps."""
     anneal: int = 0
@@ -27,14 +27,14 @@ class SearchConfig(SourceConfig):
     anneal_epochs: float | None = None
     """Epochs until annealing has reached the ticket's density; None: half of them all."""
     period: int | None = 30
-    """IteRand: steps between redraws of the pruned weights; None: never. The paper has 300 on CIFAR-10 and
-    1000 on ImageNet."""
+    """Steps between redraws of pruned weights. IteRand: None for never; the paper has 300 on CIFAR-10 and
+    1000 on ImageNet. Signed supermask: 1 is best."""
     rate: float = 0.1
     """IteRand: probability with which each pruned weight is redrawn."""
     scope: Literal["layer", "global"] = "layer"
     """One threshold for each layer, or one for the whole network."""
     absolute: bool = False
-    """Rank the weights by |score|."""
+    """Rank the weights by |score|, as signed-supermask does in any case."""
     score_init: Literal["fan_in", "kaiming_uniform"] = "fan_in"
     """Scores start in U(-b, b) with b = 1/sqrt(fan-in), or b = sqrt(6/fan-in) as in the IteRand paper."""
     bias: bool = False
@@ -50,6 +50,8 @@ class SearchConfig(SourceConfig):
             raise ArgumentError("fan_scaling needs each layer's density beforehand: not with scope global")
         if self.period is not None:
             at_least("period", self.period, 1)
+        elif self.method == "signed-supermask":
+            raise ArgumentError("method signed-supermask redraws: its period is a number of steps, got None")
         if not 0 <= self.rate <= 1:
             raise ArgumentError(f"rate is the probability of a redraw, in [0, 1], got {self.rate!r}")
         at_least("anneal", self.anneal, 0)

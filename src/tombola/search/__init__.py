@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from tombola.search.edge_popup import EdgePopup as EdgePopup
     from tombola.search.iterand import IteRand as IteRand
     from tombola.search.schedule import Geometric as Geometric
+    from tombola.search.signed_supermask import SignedSupermask as SignedSupermask
 
 __getattr__, __dir__, __all__ = attributes(
     __name__,
@@ -17,6 +18,7 @@ __getattr__, __dir__, __all__ = attributes(
         "Geometric": "tombola.search.schedule",
         "IteRand": "tombola.search.iterand",
         "Search": "tombola.search.base",
+        "SignedSupermask": "tombola.search.signed_supermask",
     },
     globals(),
 )

@@ -1,0 +1,66 @@
+"""Signed supermask: scores say which weights to keep, and with which sign.
+
+Koster, Grothe and Rettinger, "Signing the supermask: keep, hide, invert", ICLR 2022, whose supermasks have
+the entries 1, 0 and -1. Here a weight is inverted by redraws, as in IteRand (paper A, section 3), so that a
+ticket is a seed, a mask and what redraws have made of it, as everywhere.
+"""
+
+from __future__ import annotations
+
+from numbers import Integral
+
+import torch
+
+from tombola.errors import ArgumentError
+from tombola.search.base import Search
+from tombola.search.counts import LayerDensity
+from tombola.search.schedule import DensitySchedule
+from tombola.source.density import AnyRule
+from tombola.source.network import Source
+
+
+class SignedSupermask(Search):
+    """The weights of greatest |score| are kept; pruned ones are redrawn until they have their score's sign.
+
+    Scores start with the signs of the weights. One that changes its sign passes 0, where its weight is
+    pruned: after every `period` optimiser steps each pruned, alive weight whose sign is not its score's is
+    drawn anew. Kept weights and all scores stay, as in IteRand.
+
+    With signed constants the network is a ternary one, sign(s) where |s| is great and 0 elsewhere, and the
+    gradient ∂L/∂s = ∂L/∂(W ⊙ M) ⊙ |W| goes straight through. A density near 1 leaves little room around 0 and
+    still needs few bytes, for most weights keep the sign that the seed gave them.
+
+    Parameters: `period` >= 1 in optimiser steps; `absolute=False` keeps the weights of highest score and
+    redraws none, which is edge-popup; the others as in `Search`.
+    Raises ArgumentError for a `period` out of range.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        density: LayerDensity | DensitySchedule = 0.85,
+        period: int = 1,
+        *,
+        rule: AnyRule | None = None,
+        scope: str = "layer",
+        absolute: bool = True,
+        score_init: str = "fan_in",
+    ) -> None:
+        if type(period) is bool or not isinstance(period, Integral) or period < 1:
+            raise ArgumentError(f"period is a number of optimiser steps, at least 1, got {period!r}")
+        super().__init__(source, density, rule=rule, scope=scope, absolute=absolute, score_init=score_init)
+        self.period: int = int(period)
+        self.settings |= {"period": self.period}
+        self._signed: bool = absolute
+        if absolute:
+            with torch.no_grad():
+                for name, scores in self.scores.items():
+                    scores.copysign_(source.parameter(name))
+            source.track_generations(self.scores)
+
+    def after_step(self) -> None:
+        """Redraw when a period is full; the round's number is the new weights' generation."""
+        if self._signed and self.steps % self.period == 0:
+            for name, pruned in self.each_pruned():
+                other = torch.signbit(self.scores[name]) ^ torch.signbit(self.source.parameter(name))
+                self.source.redraw({name: pruned & other}, 1.0, generation=self.steps // self.period)
