@@ -28,7 +28,7 @@ class SearchConfig(SourceConfig):
     """Epochs until annealing has reached the ticket's density; None: half of them all."""
     period: int | None = 30
     """Steps between redraws of pruned weights. IteRand: None for never; the paper has 300 on CIFAR-10 and
-    1000 on ImageNet. Signed supermask: 1 is best."""
+    1000 on ImageNet. Signed supermask: 1, say."""
     rate: float = 0.1
     """IteRand: probability with which each pruned weight is redrawn."""
     scope: Literal["layer", "global"] = "layer"
