@@ -37,7 +37,7 @@ def findings() -> list[Finding]:
 
 
 def _against(title: str, others: Rows) -> Finding:
-    """Better, and in no more bytes: of larger tickets nothing is decided."""
+    """Better, and in no more bytes: what is better in more bytes decides nothing."""
     ours = supermasks()
     statement = f"{SIGNED}, is better than {title}, in no more bytes"
     found = greater(statement, ours.accuracies(), others.accuracies())
@@ -45,7 +45,8 @@ def _against(title: str, others: Rows) -> Finding:
         return found
     here, there = (fmean(rows.values("ticket_bytes")) for rows in (ours, others))
     figures = f"{found.figures}; {here:,.0f} against {there:,.0f} bytes"
-    return replace(found, figures=figures, word=found.word if here <= there else "not decided")
+    larger = here > there and found.word == "agrees"
+    return replace(found, figures=figures, word="not decided" if larger else found.word)
 
 
 def draw(figure: Figure) -> None:

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from commands import TINY, finished, tombola
-from tombola import EdgePopup, IteRand, Source, Ticket, models
+from tombola import EdgePopup, IteRand, SignedSupermask, Source, Ticket, models
 from tombola.errors import ArgumentError
 from tombola.experiments.learner import DenseLearner, SearchLearner
 from tombola.experiments.search_config import SearchConfig
@@ -84,6 +84,17 @@ def test_every_option_reaches_the_search() -> None:
     assert isinstance(popup, EdgePopup)
     assert popup.state_dict()["settings"]["scope"] == "global"
     assert popup.state_dict()["settings"]["absolute"] is True
+    signed = SearchLearner(network(), SearchConfig(method="signed-supermask", period=7, density=0.6)).search
+    assert isinstance(signed, SignedSupermask)
+    assert (signed.period, signed.density) == (7, 0.6)
+    assert signed.state_dict()["settings"]["absolute"] is True
+
+
+@pytest.mark.parametrize(("method", "period"), [("iterand", 30), ("signed-supermask", 1)])
+def test_each_method_has_a_period_of_its_own(method: str, period: int) -> None:
+    search = SearchLearner(network(), SearchConfig(method=method)).search
+    assert isinstance(search, (IteRand, SignedSupermask))
+    assert search.period == period
 
 
 def test_biases_and_fan_scaling_reach_the_source() -> None:
@@ -103,6 +114,14 @@ def test_the_initial_scores_are_a_choice() -> None:
 def test_an_unknown_method() -> None:
     with pytest.raises(ArgumentError, match="unknown method 'itrand': did you mean 'iterand'"):
         SearchLearner(network(), SearchConfig(method="itrand"))
+
+
+def test_a_signed_supermask_without_a_period() -> None:
+    SearchConfig(method="iterand", period=None).check()
+    with pytest.raises(
+        ArgumentError, match="signed-supermask redraws: its period is a number of steps, got N"
+    ):
+        SearchConfig(method="signed-supermask", period=None).check()
 
 
 def test_a_dense_run_saves_the_weights_of_its_best_epoch(tmp_path: Path) -> None:

@@ -172,6 +172,7 @@ def test_the_configuration_is_complete_and_settled() -> None:
         ("threads = 1.5", ["'threads' in c.toml", "a whole number", "1.5"]),
         ("data_dir = 3", ["'data_dir' in c.toml", "a path", "3"]),
         ("scope = 'world'", ["'scope' in c.toml", "layer or global", "'world'"]),
+        ("period = 1.5", ["'period' in c.toml must be a whole number or auto, got 1.5"]),
         ("method = 'random'", ["method 'random'"]),
         ("command = 'train'", ["c.toml is of tombola train, not of tombola search"]),
         ("seed = -1", ["seed", "[0, 2^64)", "-1"]),
@@ -256,9 +257,9 @@ def test_the_default_search_keeps_redrawn_weights() -> None:
     config = SearchConfig()
     steps = config.epochs * (library.data.load("digits").train.labels.numel() // config.batch_size)
     assert config.method == "iterand"
-    assert config.period is not None
+    assert config.redraw_period is not None
     # Redraws early enough for the scores to select what they brought.
-    assert steps // config.period >= 5
+    assert steps // config.redraw_period >= 5
 
 
 def test_redrawn_weights_are_kept(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import tomllib
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from types import UnionType
+from types import NoneType, UnionType
 from typing import Any, ClassVar, Literal, Self, Union, get_args, get_origin, get_type_hints
 
 from tombola.errors import ArgumentError, RunError, unknown
@@ -182,7 +182,9 @@ def at_least(name: str, value: float, least: float) -> None:
 def _typed(value: Any, hint: Any) -> Any:
     """A value out of TOML as the type of its field, or TypeError saying what that is."""
     if get_origin(hint) in (UnionType, Union):
-        return None if value == NONE else _typed(value, get_args(hint)[0])
+        return (
+            None if value == NONE else _of_one(value, [arg for arg in get_args(hint) if arg is not NoneType])
+        )
     if get_origin(hint) is Literal:
         if value not in get_args(hint):
             raise TypeError(" or ".join(get_args(hint)))
@@ -194,3 +196,13 @@ def _typed(value: Any, hint: Any) -> Any:
     if type(value) is not hint:
         raise TypeError(_WORDS[hint])
     return value
+
+
+def _of_one(value: Any, hints: list[Any]) -> Any:
+    wanted = []
+    for hint in hints:
+        try:
+            return _typed(value, hint)
+        except TypeError as error:
+            wanted.append(str(error))
+    raise TypeError(" or ".join(wanted))

@@ -162,12 +162,13 @@ def make_search(source: Source, config: SearchConfig, steps: int) -> Search:
     }
     density = _annealed(source, config, steps)
     if config.method == "iterand":
-        return IteRand(source, density, config.period, config.rate, **options)
+        return IteRand(source, density, config.redraw_period, config.rate, **options)
     if config.method == "edge-popup":
         return EdgePopup(source, density, **options)
     if config.method == "signed-supermask":
-        assert config.period is not None  # which the configuration has checked
-        return SignedSupermask(source, density, config.period, **{**options, "absolute": True})
+        period = config.redraw_period
+        assert period is not None  # which the configuration has checked
+        return SignedSupermask(source, density, period, **{**options, "absolute": True})
     raise unknown("method", config.method, METHODS)
 
 

@@ -26,9 +26,9 @@ class SearchConfig(SourceConfig):
     """Reach the ticket's density from the source's by so many equal factors; 0: at once."""
     anneal_epochs: float | None = None
     """Epochs until annealing has reached the ticket's density; None: half of them all."""
-    period: int | None = 30
-    """Steps between redraws of pruned weights. IteRand: None for never; the paper has 300 on CIFAR-10 and
-    1000 on ImageNet. Signed supermask: 1, say."""
+    period: int | Literal["auto"] | None = "auto"
+    """Steps between redraws of pruned weights; auto: 30 for IteRand, where the paper has 300 on CIFAR-10 and
+    1000 on ImageNet, 1 for a signed supermask; None: never."""
     rate: float = 0.1
     """IteRand: probability with which each pruned weight is redrawn."""
     scope: Literal["layer", "global"] = "layer"
@@ -40,6 +40,13 @@ class SearchConfig(SourceConfig):
     bias: bool = False
     """Random, prunable biases instead of none."""
 
+    @property
+    def redraw_period(self) -> int | None:
+        """Steps between redraws, None for none at all."""
+        if self.period == "auto":
+            return 1 if self.method == "signed-supermask" else 30
+        return self.period
+
     def check(self) -> None:
         """Raise ArgumentError for a value that no search can have."""
         super().check()
@@ -48,9 +55,9 @@ class SearchConfig(SourceConfig):
         check_density(self.density)
         if self.fan_scaling and self.scope == "global":
             raise ArgumentError("fan_scaling needs each layer's density beforehand: not with scope global")
-        if self.period is not None:
+        if isinstance(self.period, int):
             at_least("period", self.period, 1)
-        elif self.method == "signed-supermask":
+        elif self.period is None and self.method == "signed-supermask":
             raise ArgumentError("method signed-supermask redraws: its period is a number of steps, got None")
         if not 0 <= self.rate <= 1:
             raise ArgumentError(f"rate is the probability of a redraw, in [0, 1], got {self.rate!r}")

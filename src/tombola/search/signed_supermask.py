@@ -24,15 +24,15 @@ class SignedSupermask(Search):
 
     Scores start with the signs of the weights. One that changes its sign passes 0, where its weight is
     pruned: after every `period` optimiser steps each pruned, alive weight whose sign is not its score's is
-    drawn anew. Kept weights and all scores stay, as in IteRand.
+    drawn anew. Kept weights and all scores stay, as in IteRand. A weight whose score has jumped over where it
+    would be pruned keeps its sign: |s| is the worth of the weight as it is, and falls if that is wrong.
 
-    With signed constants the network is a ternary one, sign(s) where |s| is great and 0 elsewhere, and the
-    gradient ∂L/∂s = ∂L/∂(W ⊙ M) ⊙ |W| goes straight through. A density near 1 leaves little room around 0 and
-    still needs few bytes, for most weights keep the sign that the seed gave them.
+    With signed constants the network is nearly a ternary one, c · sign(s) where |s| is great and 0 elsewhere,
+    whose signs are learnt straight through: ∂L/∂s = ∂L/∂(W ⊙ M) ⊙ |W| wherever W has the sign of s.
 
     Parameters: `period` >= 1 in optimiser steps; `absolute=False` keeps the weights of highest score and
     redraws none, which is edge-popup; the others as in `Search`.
-    Raises ArgumentError for a `period` out of range.
+    Raises ArgumentError for a `period` out of range, and for a density at which nothing is ever pruned.
     """
 
     def __init__(
@@ -53,9 +53,14 @@ class SignedSupermask(Search):
         self.settings |= {"period": self.period}
         self._signed: bool = absolute
         if absolute:
+            if not callable(density) and self.mask == source.mask:
+                raise ArgumentError(
+                    f"density {density!r} prunes nothing of the source: a signed supermask changes signs "
+                    f"where weights are pruned"
+                )
             with torch.no_grad():
                 for name, scores in self.scores.items():
-                    scores.copysign_(source.parameter(name))
+                    scores.copysign_(torch.where(scores == 0, scores, source.parameter(name)))
             source.track_generations(self.scores)
 
     def after_step(self) -> None:
