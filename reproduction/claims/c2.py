@@ -27,7 +27,7 @@ def baselines() -> dict[str, tuple[str, Rows]]:
     """The runs of IteRand that they are compared with, and the sweep of these, by what to call them."""
     return {
         "IteRand as in the paper": (PAPER, runs(PAPER).where(method="iterand", init="signed_constant")),
-        "IteRand with their learning rate and scores": (SWEEP, runs(SWEEP).where(method="iterand")),
+        "IteRand with the supermasks' learning rate and scores": (SWEEP, runs(SWEEP).where(method="iterand")),
     }
 
 

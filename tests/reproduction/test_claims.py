@@ -158,11 +158,11 @@ def test_c2_asks_for_a_better_ticket_of_no_more_bytes(kept: Path) -> None:
     assert words(c2.findings()) == {"not run"}
     pretend(kept, "c2", accuracy)
     assert words(c2.findings(), "as in the paper") == {"agrees"}
-    assert words(c2.findings(), "with their learning rate") == {"disagrees"}
+    assert words(c2.findings(), "supermasks' learning rate") == {"disagrees"}
     shutil.rmtree(kept / "c2")
     pretend(kept, "c2", accuracy, nbytes=400_100)  # 25,006
     assert words(c2.findings(), "as in the paper") == {"not decided"}
-    assert words(c2.findings(), "with their learning rate") == {"disagrees"}  # worse, and larger
+    assert words(c2.findings(), "supermasks' learning rate") == {"disagrees"}  # worse, and larger
 
 
 def test_the_page_tells_what_was_run_and_draws_it(
