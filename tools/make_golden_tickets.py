@@ -20,6 +20,7 @@ import tombola
 METHODS = {
     "edge-popup": (tombola.EdgePopup, {}),
     "iterand": (tombola.IteRand, {"period": 1, "rate": 0.3}),
+    "signed-supermask": (tombola.SignedSupermask, {}),
 }
 # Every option that a recipe records is in one of them at least.
 SOURCES = {

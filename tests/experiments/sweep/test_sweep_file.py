@@ -119,8 +119,8 @@ REFUSED = {
     "no list at all": ("list = []", r"list must be tables"),
     "the same twice": ("[grid]\nrate = [0.1, 0.1]", "runs rate=0.1,seed=0 and rate=0.1,seed=0 are the same"),
     "the same in other words": (
-        "[[list]]\nrate = 0.1\n[[list]]\nperiod = 30",
-        "runs rate=0.1,seed=0 and period=30,seed=0 are the same",
+        "[[list]]\nrate = 0.1\n[[list]]\nmomentum = 0.9",
+        "runs rate=0.1,seed=0 and momentum=0.9,seed=0 are the same",
     ),
     "twice": ("[grid]\nlr = [0.1]", r"option 'lr' is given in \[options\] and again in \[grid\]"),
     "twice, in the list": (
