@@ -10,8 +10,8 @@ import torch
 
 from tombola.errors import ArgumentError
 from tombola.experiments import machine
-from tombola.experiments.config import RunConfig
-from tombola.experiments.machine import Machine, random_state, resolve, set_random_state
+from tombola.experiments.config import Device, RunConfig
+from tombola.experiments.machine import Machine, emulation, random_state, resolve, set_random_state
 
 
 @pytest.fixture(autouse=True)
@@ -35,6 +35,25 @@ def test_what_is_given_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "has_bfloat16", lambda _: True)
     settled = resolve(RunConfig(device="cpu", precision="float32", threads=3))
     assert (settled.device, settled.precision, settled.threads) == ("cpu", "float32", 3)
+
+
+@pytest.mark.parametrize(("device", "computes"), [("cpu", "processor"), ("cuda", "GPU")])
+def test_an_arithmetic_that_is_emulated_is_warned_of(
+    monkeypatch: pytest.MonkeyPatch, device: Device, computes: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(machine, "has_bfloat16", lambda asked: asked != device)
+    with pytest.warns(UserWarning, match=f"bfloat16: this machine's {computes} only emulates it"):
+        assert resolve(RunConfig(device=device, precision="bfloat16")).precision == "bfloat16"
+    assert emulation(RunConfig(device=device)) is None
+    assert emulation(RunConfig(device=device, precision="float32")) is None
+    assert emulation(RunConfig(device="cpu" if device == "cuda" else "cuda", precision="bfloat16")) is None
+
+
+def test_nothing_is_said_of_a_gpu_that_is_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(machine, "has_bfloat16", lambda _: False)
+    assert emulation(RunConfig(device="cuda", precision="bfloat16")) is None
 
 
 def test_a_gpu_is_taken_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,12 +13,13 @@ import pytest
 from sweep_helpers import COMMON, main_thread_only, results, swept, tickets, write_sweep
 
 from commands import WITHOUT_TORCH, Ended, everything_in, python, refusal, result_of, tombola, write_module
+from tombola.experiments import machine
 from tombola.experiments.config import RunConfig
 from tombola.experiments.folder import RunFolder
 from tombola.experiments.interrupt import SWEEP_AT_ONCE, Interrupt
 from tombola.experiments.search_config import SearchConfig
 from tombola.experiments.sweep import here
-from tombola.experiments.sweep.attempt import Attempt, attempt
+from tombola.experiments.sweep.attempt import LOG, Attempt, attempt
 from tombola.report.record import Record
 
 GRID = "seeds = 2\n[grid]\nmethod = ['iterand', 'edge-popup']\n"
@@ -47,6 +48,18 @@ def test_every_run_is_what_the_command_makes_of_it(whole: tuple[Path, Ended], tm
     alone = tombola("search", *options.split(), "--device", "cpu", "--seed", "1", "--out", tmp_path / "run")
     assert alone.status == 0
     assert tickets(out)["method=iterand,seed=1"] == (tmp_path / "run/ticket.tombola").read_bytes()
+
+
+def test_it_says_that_a_precision_is_emulated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "has_bfloat16", lambda _: False)
+    file = write_sweep(tmp_path / "two.toml", "seeds = 2\n")
+    file.write_text(file.read_text().replace('precision = "float32"', 'precision = "bfloat16"'))
+    ended = swept(file, tmp_path / "out")
+    assert ended.status == 0
+    told = [line for line in ended.err.splitlines() if "only emulates it" in line]
+    assert len(told) == 1  # for both
+    assert told[0].startswith("tombola: precision bfloat16: this machine's processor")
+    assert "warning: precision bfloat16" in (tmp_path / "out" / "seed=0" / LOG).read_text()
 
 
 def test_what_it_says(whole: tuple[Path, Ended]) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tombola.experiments.interrupt import Interrupt, Interrupted
+from tombola.experiments.machine import emulation
 from tombola.experiments.sweep.attempt import Attempt
 from tombola.experiments.sweep.choice import Name, choose
 from tombola.experiments.sweep.display import SweepDisplay
@@ -46,6 +47,9 @@ def run_sweep(
             chosen = choose(engine, address, sweep.resources, len(left), folder.path / "ray.log")
             done = f" ({len(board)} finished before)" if board else ""
             say(f"{len(runs)} runs{done} in {out}, {chosen.title}")
+            # The runs warn in their own logs, which nobody reads while a sweep seems to stand still.
+            for line in sorted({line for run in left if (line := emulation(run.config))}):
+                say(line)
             if status := _run(left, board, folder, runs, chosen):
                 finished = sum(attempt.state == "finished" for attempt in board.values())
                 raise Interrupted(
