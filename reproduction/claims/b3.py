@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reproduction.claims.claim import Claim
@@ -16,47 +17,66 @@ MARGIN = 1.0
 """Points that starting sparse may cost."""
 METHODS = {"rigl": "RigL", "imp": "IMP"}
 DENSITIES = (0.2, 0.05)
-NETWORKS = {"b3": "Conv-6, width 0.5", "gpu-b3-resnet18": "ResNet-18"}
-EPOCHS = {
-    "b3": {"rigl": "10 epochs", "imp": "6 × 2 epochs"},
-    "gpu-b3-resnet18": {"rigl": "100 epochs", "imp": "6 × 20 epochs"},
-}
 
 
-def of(sweep: str, method: str, density: float, source: float) -> list[float]:
-    """Test accuracies in %, by seed."""
-    return runs(sweep).where(method=method, density=density, source_density=source).accuracies()
+@dataclass(frozen=True)
+class Network:
+    """A network, and for each method its sweep and for how long it trains."""
+
+    title: str
+    sweeps: dict[str, str]
+    epochs: dict[str, str]
+
+    def accuracies(self, method: str, density: float, source: float) -> list[float]:
+        """Test accuracies in %, by seed."""
+        there = runs(self.sweeps[method])
+        return there.where(method=method, density=density, source_density=source).accuracies()
+
+    def named(self, method: str) -> str:
+        """The method, with how long it trains."""
+        return f"{METHODS[method]} ({self.epochs[method]})"
+
+
+NETWORKS = (
+    Network(
+        "Conv-6, width 0.5",
+        {"rigl": "b3-rigl", "imp": "b3-imp"},
+        {"rigl": "10 epochs", "imp": "6 × 2 epochs"},
+    ),
+    Network(
+        "ResNet-18",
+        dict.fromkeys(METHODS, "gpu-b3-resnet18"),
+        {"rigl": "100 epochs", "imp": "6 × 20 epochs"},
+    ),
+)
+SWEEPS = tuple(dict.fromkeys(sweep for network in NETWORKS for sweep in network.sweeps.values()))
 
 
 def findings() -> list[Finding]:
     """Each method from a source of density 0.5 against the same from the dense network."""
     return [
         not_less(
-            f"{network}: {_named(sweep, method)} to density {density:g} does as well from a source "
+            f"{network.title}: {network.named(method)} to density {density:g} does as well from a source "
             "of density 0.5",
-            of(sweep, method, density, 0.5),
-            of(sweep, method, density, 1.0),
+            network.accuracies(method, density, 0.5),
+            network.accuracies(method, density, 1.0),
             MARGIN,
         )
-        for sweep, network in NETWORKS.items()
+        for network in NETWORKS
         for method in METHODS
         for density in DENSITIES
     ]
 
 
-def _named(sweep: str, method: str) -> str:
-    return f"{METHODS[method]} ({EPOCHS[sweep][method]})"
-
-
 def draw(figure: Figure) -> None:
     """Accuracy against the density that is reached, from both starts, a panel for each network."""
-    there = [sweep for sweep in NETWORKS if runs(sweep).accuracies()]
-    panels = density_panels(figure, [NETWORKS[sweep] for sweep in there], "density reached")
-    for sweep, axes in zip(there, panels, strict=True):
+    there = [network for network in NETWORKS if any(runs(each).rows for each in network.sweeps.values())]
+    panels = density_panels(figure, [network.title for network in there], "density reached")
+    for network, axes in zip(there, panels, strict=True):
         for number, method in enumerate(METHODS):
             for source, name, style in ((1.0, "from dense", "-"), (0.5, "from ER 0.5", "--")):
-                values = [of(sweep, method, density, source) for density in DENSITIES]
-                points(axes, DENSITIES, values, f"{_named(sweep, method)}, {name}", f"C{number}", style)
+                values = [network.accuracies(method, density, source) for density in DENSITIES]
+                points(axes, DENSITIES, values, f"{network.named(method)}, {name}", f"C{number}", style)
         axes.set_xscale("log")
 
 
@@ -64,7 +84,7 @@ CLAIM = Claim(
     name="b3",
     title="Sparse training costs no accuracy by starting from an Erdős–Rényi source of moderate density",
     source="Gadhikar et al., ICML 2023",
-    sweeps=tuple(NETWORKS),
+    sweeps=SWEEPS,
     findings=findings,
     draw=draw,
     caption="Bars: standard deviation over seeds.",

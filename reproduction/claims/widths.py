@@ -33,7 +33,11 @@ class Network:
 
 
 NETWORKS = (
-    Network("Conv-6, 30 epochs", ("a1-width-0.25", "a1-width-0.5"), (0.25, 0.5)),
+    Network(
+        "Conv-6, 30 epochs",
+        ("a1-width-0.25", "a1-width-0.5-signed-constant", "a1-width-0.5-kaiming-uniform"),
+        (0.25, 0.5),
+    ),
     Network("Conv-6, 100 epochs", ("gpu-a1-conv6",), (0.25, 0.5, 1.0, 2.0)),
     Network("ResNet-18, 100 epochs", ("gpu-a1-resnet18",), (0.25, 0.5, 1.0, 2.0)),
 )

@@ -56,9 +56,12 @@ def test_a1(kept: Path) -> None:
     assert words(half, "30 epochs", "width 0.25, signed_constant") == {"agrees"}
     assert words(half, "30 epochs", "width 0.25, kaiming_uniform") == {"not decided"}
     assert words(half, "30 epochs", "width 0.5, ") == {"not run"}
-    pretend(kept, "a1-width-0.5", gain)
+    pretend(kept, "a1-width-0.5-signed-constant", gain)
     found = a1.findings()
     assert words(found, "30 epochs", "signed_constant: the gain") == {"agrees"}
+    assert words(found, "30 epochs", "kaiming_uniform: the gain") == {"not run"}
+    pretend(kept, "a1-width-0.5-kaiming-uniform", gain)
+    found = a1.findings()
     assert words(found, "30 epochs", "kaiming_uniform: the gain") == {"not decided"}
     assert words(found, "100 epochs") == {"not run"}
 
@@ -87,7 +90,7 @@ def test_a3_compares_widths(kept: Path, less: float, word: Word) -> None:
         narrow = options["width"] == 0.25 and options["method"] == "iterand"
         return noise(options) + 0.6 - (less if narrow else 0)
 
-    for sweep in ("a1-width-0.25", "a1-width-0.5"):
+    for sweep in ("a1-width-0.25", "a1-width-0.5-signed-constant", "a1-width-0.5-kaiming-uniform"):
         pretend(kept, sweep, accuracy)
     assert words(a3.findings(), "30 epochs") == {word}
 
@@ -100,9 +103,12 @@ def test_b1_takes_the_rule_that_is_best_on_held_out_images(kept: Path) -> None:
     def dense_or(options: dict[str, Any]) -> float:
         return accuracy(options) if options["source_density"] < 1 else 0.5 + noise(options)
 
-    pretend(kept, "b1", dense_or)
+    pretend(kept, "b1-moderate", dense_or)
     found = b1.findings()
     assert words(found, "Conv-6", "0.9 (erk") == {"agrees"}
+    assert words(found, "Conv-6", "0.3 ") == {"not run"}
+    pretend(kept, "b1-sparse", dense_or)
+    found = b1.findings()
     assert words(found, "Conv-6", "0.3 (erk") == {"disagrees"}
 
 
@@ -124,8 +130,10 @@ def test_b2_and_b3(kept: Path) -> None:
     told = [each for each in b2.findings() if cut in each.figures]
     assert all("density 0.01: pyramidal" in each.statement for each in told)
     assert len(told) == 2  # against uniform, and against ERK
-    pretend(kept, "b3", from_source)
+    pretend(kept, "b3-rigl", from_source)
     assert words(b3.findings(), "Conv-6", "RigL") == {"agrees"}
+    assert words(b3.findings(), "Conv-6", "IMP") == {"not run"}
+    pretend(kept, "b3-imp", from_source)
     assert words(b3.findings(), "Conv-6", "IMP") == {"disagrees"}
 
 
@@ -169,7 +177,7 @@ def test_the_page_tells_what_was_run_and_draws_it(
     kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(figures, "FIGURES", tmp_path / "figures")
-    for sweep in ("a1-width-0.25", "a1-width-0.5", "a2"):
+    for sweep in ("a1-width-0.25", "a1-width-0.5-signed-constant", "a2"):
         pretend(kept, sweep, lambda options: 0.5 + noise(options))
     page.write(CLAIMS, tmp_path / "page.md")
     told = (tmp_path / "page.md").read_text()
@@ -197,7 +205,7 @@ def test_a_slope_must_be_known_well_to_agree(low: float, high: float, word: Word
 
 
 def test_figures_of_sweeps_whose_baseline_is_missing(kept: Path) -> None:
-    for claim, sweep, missing in ((b2.CLAIM, "b2", "dense"), (b3.CLAIM, "b3", "rigl")):
+    for claim, sweep, missing in ((b2.CLAIM, "b2", "dense"), (b3.CLAIM, "b3-rigl", "1.0")):
         pretend(kept, sweep, noise)
         table = kept / sweep / "results.csv"
         lines = [line for line in table.read_text().splitlines() if f",{missing}," not in line]

@@ -25,7 +25,7 @@ def configs(sweep: str) -> list[RunConfig]:
 def test_a_sweep_has_three_seeds_of_every_combination(sweep: str) -> None:
     runs = configs(sweep)
     assert sorted(run.seed for run in runs) == sorted([0, 1, 2] * (len(runs) // 3))
-    assert {run.precision for run in runs} == {"bfloat16"}
+    assert {run.precision for run in runs} == {"float32" if sweep == "c1" else "bfloat16"}
     assert {run.device for run in runs} == {"cuda" if sweep.startswith("gpu-") else "cpu"}
 
 
@@ -38,7 +38,9 @@ def test_claims_and_sweeps_belong_together() -> None:
 @pytest.mark.parametrize(
     ("sweep", "other", "may_differ"),
     [
-        ("a1-width-0.5", "a1-width-0.25", {"width"}),
+        ("a1-width-0.5-signed-constant", "a1-width-0.25", {"width"}),
+        ("a1-width-0.5-kaiming-uniform", "a1-width-0.25", {"width"}),
+        ("b1-sparse", "b1-moderate", {"source_density"}),
         ("a2", "a1-width-0.25", {"rate", "init"}),
         ("gpu-a2-resnet18", "gpu-a1-resnet18", {"rate", "init", "width"}),
         ("gpu-b1-vgg16", "gpu-b1-resnet18", {"model"}),
@@ -52,7 +54,7 @@ def test_what_is_compared_differs_in_nothing_else(sweep: str, other: str, may_di
     assert all(each in settings(other) for each in settings(sweep))
 
 
-@pytest.mark.parametrize("sweep", ["b3", "gpu-b3-resnet18"])
+@pytest.mark.parametrize("sweep", ["b3-rigl", "gpu-b3-resnet18"])
 def test_rigl_ends_at_the_same_layerwise_densities_from_both_starts(sweep: str) -> None:
     rules = {run.settings()["ticket_rule"] for run in configs(sweep) if run.settings()["method"] == "rigl"}
     assert rules == {"erk"}
