@@ -25,6 +25,8 @@ def told(*data_sets: str) -> dict[str, Any]:
     return {
         "date": time.strftime("%Y-%m-%d"),
         "processor": f"{len(names)} × {names[0]}" if names else platform.processor(),
+        # What a name such as "AMD EPYC" leaves open, and the kernels go by.
+        "instructions": torch.backends.cpu.get_cpu_capability(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -38,6 +40,7 @@ def shown(machine: dict[str, Any]) -> str:
     """That in a line."""
     parts = [
         machine["processor"],
+        machine.get("instructions"),  # not told by the first records
         machine["gpu"],
         f"Python {machine['python']}",
         f"torch {machine['torch']}",

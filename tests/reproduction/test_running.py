@@ -65,6 +65,7 @@ def test_a_sweep_is_run_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert told is not None
     assert told["data"] == {"digits": data.load("digits", validation=0.0).fingerprint()}
     assert "digits (" in machine.shown(told)
+    assert f", {torch.backends.cpu.get_cpu_capability()}, " in machine.shown(told)
     assert str(tmp_path) not in "".join(path.read_text() for path in (tmp_path / "records").rglob("*.*"))
 
 
