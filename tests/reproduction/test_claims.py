@@ -156,6 +156,12 @@ def test_c1_compares_with_networks_of_at_least_as_many_bytes(kept: Path) -> None
     assert words(found, "width 0.5") == {"not run"}
     told = [each.test for each in found if each.test]
     assert told and all("with width 0.0625 and learning rate 0.03 in" in test for test in told)
+    table = kept / "c1" / "results.csv"
+    ended, waiting = (f'"lr=0.01,width=0.0625,seed=0",{state},' for state in ("finished", "waiting"))
+    assert ended in table.read_text()
+    table.write_text(table.read_text().replace(ended, waiting))
+    told = [each.test for each in c1.findings() if each.test]
+    assert told and not any("width 0.0625" in test for test in told)
 
 
 def test_c2_asks_for_a_better_ticket_of_no_more_bytes(kept: Path) -> None:
