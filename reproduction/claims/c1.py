@@ -134,6 +134,6 @@ CLAIM = Claim(
     sweeps=(SWEEP, *NETWORKS[0].sweeps, c2.SWEEP),
     findings=findings,
     draw=draw,
-    caption="Conv-6 of several widths, 30 epochs, trained in float32, tickets found in bfloat16; bars: standard "
-    "deviation over seeds. Signed supermasks are drawn without being judged here.",
+    caption="Conv-6 of several widths, 30 epochs, trained in float32, tickets found in bfloat16; bars: "
+    "standard deviation over seeds. Signed supermasks are drawn without being judged here.",
 )
