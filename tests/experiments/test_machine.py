@@ -38,22 +38,23 @@ def test_what_is_given_stays(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(("device", "computes"), [("cpu", "processor"), ("cuda", "GPU")])
-def test_an_arithmetic_that_is_emulated_is_warned_of(
+def test_an_arithmetic_that_is_emulated_is_told(
     monkeypatch: pytest.MonkeyPatch, device: Device, computes: str
 ) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"architecture": "x86_64"})
     monkeypatch.setattr(machine, "has_bfloat16", lambda asked: asked != device)
-    with pytest.warns(UserWarning, match=f"bfloat16: this machine's {computes} only emulates it"):
-        assert resolve(RunConfig(device=device, precision="bfloat16")).precision == "bfloat16"
-    assert emulation(RunConfig(device=device)) is None
+    told = emulation(RunConfig(device=device, precision="bfloat16"))
+    assert told is not None
+    assert told.startswith(f"precision bfloat16 is emulated by this machine's {computes}, ")
     assert emulation(RunConfig(device=device, precision="float32")) is None
     assert emulation(RunConfig(device="cpu" if device == "cuda" else "cuda", precision="bfloat16")) is None
 
 
-def test_nothing_is_said_of_a_gpu_that_is_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(machine, "has_bfloat16", lambda _: False)
-    assert emulation(RunConfig(device="cuda", precision="bfloat16")) is None
+def test_nothing_is_said_of_processors_that_tell_bfloat16_by_other_names(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"architecture": "aarch64", "bf16": True})
+    assert emulation(RunConfig(device="cpu", precision="bfloat16")) is None
 
 
 def test_a_gpu_is_taken_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,7 @@ from commands import (
     ticket_of,
     tombola,
 )
+from tombola.experiments import run as run_module
 from tombola.experiments.search_config import SearchConfig
 
 FILES = {"config.toml", "metrics.jsonl", "result.json", "examples.npz", ".lock"}
@@ -59,6 +60,13 @@ def test_the_result_of_dense_training() -> None:
         assert result[key] is not None
     assert (result["method"], result["density"], result["ticket_bytes"]) == ("dense", 1.0, None)
     assert result["model_bytes"] == (finished("train") / "model.safetensors").stat().st_size
+
+
+def test_that_a_precision_is_emulated_is_said_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_module, "emulation", lambda _: "slow")
+    ended = tombola("search", *TINY, "--epochs", "1", "--out", tmp_path / "run")
+    assert ended.err.startswith("tombola: warning: slow\n")
+    assert ended.err.count("slow") == 1
 
 
 def test_one_row_of_metrics_an_epoch() -> None:

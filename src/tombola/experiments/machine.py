@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -11,7 +10,7 @@ from typing import TypeVar
 import torch
 
 from tombola.errors import ArgumentError
-from tombola.experiments.config import Device, RunConfig
+from tombola.experiments.config import RunConfig
 
 Config = TypeVar("Config", bound=RunConfig)
 
@@ -19,39 +18,30 @@ Config = TypeVar("Config", bound=RunConfig)
 def resolve(config: Config) -> Config:
     """`config` with device, precision and threads settled for this machine.
 
-    Warns where the machine only emulates the precision that was asked for. Raises ArgumentError for a GPU
-    that is not there.
+    Raises ArgumentError for a GPU that is not there.
     """
-    device = _device(config)
+    device = config.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cuda" and not torch.cuda.is_available():
         raise ArgumentError("device cuda was asked for, but torch finds no GPU")
     precision = config.precision
     if precision == "auto":
         precision = "bfloat16" if has_bfloat16(device) else "float32"
-    elif slow := emulation(config):
-        warnings.warn(slow, stacklevel=2)
     threads = config.threads or (torch.get_num_threads() if device == "cpu" else None)
     return replace(config, device=device, precision=precision, threads=threads)
 
 
 def emulation(config: RunConfig) -> str | None:
-    """A line about the precision of `config` where this machine only emulates it; None where it has it."""
-    device = _device(config)
-    if config.precision != "bfloat16" or (device == "cuda" and not torch.cuda.is_available()):
+    """A line about the precision of `config`, resolved, where this machine only emulates it; None where it
+    has it, or where that is not known: `has_bfloat16` asks processors for the names of x86.
+    """
+    if config.precision != "bfloat16" or has_bfloat16(config.device):
         return None
-    if has_bfloat16(device):
+    if config.device == "cpu" and torch.cpu.get_capabilities().get("architecture") != "x86_64":
         return None
-    computes = "GPU" if device == "cuda" else "processor"
-    return (
-        f"precision bfloat16: this machine's {computes} only emulates it, which can take ten times as long "
-        "as float32; auto would have taken float32"
-    )
-
-
-def _device(config: RunConfig) -> Device:
-    if config.device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    return config.device
+    computes = "GPU" if config.device == "cuda" else "processor"
+    return f"precision bfloat16 is emulated by this machine's {computes}, many times slower than float32"
 
 
 def has_bfloat16(device: str) -> bool:

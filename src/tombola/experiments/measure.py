@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -21,7 +22,7 @@ from tombola.data.registry import NAMES
 from tombola.errors import ArgumentError
 from tombola.experiments.config import Device, Precision, RunConfig
 from tombola.experiments.evaluation import evaluate
-from tombola.experiments.machine import Machine, resolve
+from tombola.experiments.machine import Machine, emulation, resolve
 from tombola.ticket import Ticket
 
 Found = TypeVar("Found", Dataset, StreamedDataset)
@@ -54,7 +55,10 @@ def measure(
     architecture = model if model is not None else model_of(said)
     if precision == "auto":
         precision = _precision_of(said)
-    machine = Machine.prepare(resolve(RunConfig(data=name, precision=precision, device=device)))
+    config = resolve(RunConfig(data=name, precision=precision, device=device))
+    if slow := emulation(config):
+        warnings.warn(slow, stacklevel=2)
+    machine = Machine.prepare(config)
     dataset = datasets.load(
         name,
         data_dir=data_dir,

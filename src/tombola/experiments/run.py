@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -21,7 +22,7 @@ from tombola.experiments.folder import RunFolder
 from tombola.experiments.interrupt import Interrupt
 from tombola.experiments.learner import DenseLearner, Learner, SearchLearner
 from tombola.experiments.loop import Loop, training_batches
-from tombola.experiments.machine import Machine, resolve
+from tombola.experiments.machine import Machine, emulation, resolve
 from tombola.experiments.ranks import ALONE, Ranks, joined
 from tombola.experiments.results import finish
 from tombola.experiments.search_config import SearchConfig
@@ -63,6 +64,10 @@ def _run(config: Config, ranks: Ranks, interrupt: Interrupt) -> Outcome:
         return replace(outcome, first=ranks.first)
     # What the machines are left to choose is the first's choice, or half a batch had another precision.
     config = resolve(ranks.from_first(lambda: resolve(config)))
+    slow = [(rank, line) for rank, line in enumerate(ranks.of_each(emulation(config))) if line]
+    if slow and ranks.first:
+        rank, line = slow[0]
+        warnings.warn(f"rank {rank}: {line}" if rank else line, stacklevel=2)
     machine = Machine.prepare(config)
     dataset = data.load(
         config.data,

@@ -13,13 +13,12 @@ import pytest
 from sweep_helpers import COMMON, main_thread_only, results, swept, tickets, write_sweep
 
 from commands import WITHOUT_TORCH, Ended, everything_in, python, refusal, result_of, tombola, write_module
-from tombola.experiments import machine
 from tombola.experiments.config import RunConfig
 from tombola.experiments.folder import RunFolder
 from tombola.experiments.interrupt import SWEEP_AT_ONCE, Interrupt
 from tombola.experiments.search_config import SearchConfig
-from tombola.experiments.sweep import here
-from tombola.experiments.sweep.attempt import LOG, Attempt, attempt
+from tombola.experiments.sweep import here, sweep
+from tombola.experiments.sweep.attempt import Attempt, attempt
 from tombola.report.record import Record
 
 GRID = "seeds = 2\n[grid]\nmethod = ['iterand', 'edge-popup']\n"
@@ -51,15 +50,13 @@ def test_every_run_is_what_the_command_makes_of_it(whole: tuple[Path, Ended], tm
 
 
 def test_it_says_that_a_precision_is_emulated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "has_bfloat16", lambda _: False)
-    file = write_sweep(tmp_path / "two.toml", "seeds = 2\n")
-    file.write_text(file.read_text().replace('precision = "float32"', 'precision = "bfloat16"'))
+    monkeypatch.setattr(sweep, "emulation", lambda run: "slow" if run.precision == "bfloat16" else None)
+    grid = "seeds = 2\n[grid]\nprecision = ['float32', 'bfloat16']\n"
+    file = write_sweep(tmp_path / "four.toml", grid, COMMON.replace('precision = "float32"\n', ""))
     ended = swept(file, tmp_path / "out")
     assert ended.status == 0
-    told = [line for line in ended.err.splitlines() if "only emulates it" in line]
-    assert len(told) == 1  # for both
-    assert told[0].startswith("tombola: precision bfloat16: this machine's processor")
-    assert "warning: precision bfloat16" in (tmp_path / "out" / "seed=0" / LOG).read_text()
+    assert ended.err.splitlines()[1] == "tombola: warning: 2 of them: slow"
+    assert ended.err.count("slow") == 1
 
 
 def test_what_it_says(whole: tuple[Path, Ended]) -> None:

@@ -23,6 +23,8 @@ class Engine(Protocol):
 
     title: str
     """What a user is told of it."""
+    on_this_machine: bool
+    """Whether all runs are run here, not on a cluster."""
 
     def run(self, runs: Sequence[SweepRun], interrupt: Interrupt) -> Generator[Event, None, None]:
         """Run them all; to be closed by who does not take every event."""

@@ -13,6 +13,8 @@ from tombola.experiments.sweep.file import SweepRun
 class Here:
     """One run after another, in this process."""
 
+    on_this_machine = True
+
     def __init__(self, why: str = "") -> None:
         self.title = "one after another in this process" + (f" ({why})" if why else "")
 

@@ -39,6 +39,7 @@ class OnRay:
 
     def __init__(self, resources: Resources, address: str | None, log: Path) -> None:
         self.resources, self.address, self.log = resources, address, log
+        self.on_this_machine = address is None
         self.title = f"with Ray at {address}" if address else "with Ray on this machine"
 
     def run(self, runs: Sequence[SweepRun], interrupt: Interrupt) -> Generator[Event, None, None]:

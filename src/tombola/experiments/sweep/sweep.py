@@ -47,9 +47,12 @@ def run_sweep(
             chosen = choose(engine, address, sweep.resources, len(left), folder.path / "ray.log")
             done = f" ({len(board)} finished before)" if board else ""
             say(f"{len(runs)} runs{done} in {out}, {chosen.title}")
-            # The runs warn in their own logs, which nobody reads while a sweep seems to stand still.
-            for line in sorted({line for run in left if (line := emulation(run.config))}):
-                say(line)
+            if chosen.on_this_machine:
+                # The runs say so in their logs, which nobody reads while a sweep seems to stand still. Asking
+                # for a GPU would take some of its memory.
+                on_cpu = [run.config for run in left if run.config.device == "cpu"]
+                if slow := [line for config in on_cpu if (line := emulation(config))]:
+                    say(f"warning: {len(slow)} of them: {slow[0]}")
             if status := _run(left, board, folder, runs, chosen):
                 finished = sum(attempt.state == "finished" for attempt in board.values())
                 raise Interrupted(
