@@ -12,6 +12,7 @@ import torch
 
 import tombola
 from tombola import data
+from tombola.experiments.machine import has_bfloat16
 
 JPEG_COPY = "35455ed8a34ba6658e22184544023df7"
 """Fingerprint of a public copy of CIFAR-10 whose images were encoded as JPEG: accuracies are a bit lower."""
@@ -25,8 +26,9 @@ def told(*data_sets: str) -> dict[str, Any]:
     return {
         "date": time.strftime("%Y-%m-%d"),
         "processor": f"{len(names)} × {names[0]}" if names else platform.processor(),
-        # What a name such as "AMD EPYC" leaves open, and the kernels go by.
+        # What a name such as "AMD EPYC" leaves open, and kernels are chosen by.
         "instructions": torch.backends.cpu.get_cpu_capability(),
+        "native_bfloat16": has_bfloat16("cpu"),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "python": platform.python_version(),
         "torch": torch.__version__,

@@ -30,6 +30,11 @@ class Rows:
         ended = [row for row in self.rows if row.get("state", "finished") == "finished"]
         return [float(row[column]) for row in sorted(ended, key=lambda row: int(row["seed"]))]
 
+    @property
+    def complete(self) -> bool:
+        """Whether there are runs, and all of them have finished."""
+        return bool(self.rows) and len(self.values("seed")) == len(self.rows)
+
     def accuracies(self) -> list[float]:
         """Test accuracies in %."""
         return [100 * value for value in self.values("test_accuracy")]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 SWEEP = "c1"
 WIDTHS = (0.25, 0.125, 0.0625)
-LEARNING_RATES = (0.01, 0.03)
+LEARNING_RATES = (0.01, 0.03, 0.1)
 
 
 @dataclass(frozen=True)
@@ -41,18 +41,18 @@ class Size:
 
 def trained() -> dict[str, list[Size]]:
     """Trained networks of every width, as float32 and in 8 bits, smallest first. Each width has the learning
-    rate that is better on images held out of training, once all runs of the width have finished.
+    rate that is best on images held out of training, once all runs of the width have finished.
     """
     found: dict[str, list[Size]] = {"float32": [], "int8": []}
     for width in sorted(WIDTHS):
         rates = {rate: runs(SWEEP).where(width=width, lr=rate) for rate in LEARNING_RATES}
-        if not all(each.rows and len(each.accuracies()) == len(each.rows) for each in rates.values()):
+        if not all(each.complete for each in rates.values()):
             continue
         lr, best = max(rates.items(), key=lambda each: fmean(each[1].values("validation_accuracy")))
         found["float32"].append(Size(width, fmean(best.values("model_bytes")), best.accuracies(), lr))
         names = {row["run"] for row in best.rows}
         small = Rows(tuple(row for row in int8.rows(SWEEP).rows if row["run"] in names))
-        if small.rows:
+        if len(small.rows) == len(best.rows):
             found["int8"].append(Size(width, fmean(small.values("int8_bytes")), small.accuracies(), lr))
     return found
 
@@ -64,7 +64,7 @@ def tickets() -> Iterator[tuple[str, str, Size]]:
         for init in INITS:
             for width in network.run_widths():
                 there = network.runs().where(method=method, init=init, width=width)
-                if there.accuracies():
+                if there.complete:
                     size = Size(width, fmean(there.values("ticket_bytes")), there.accuracies())
                     yield method, init, size
 
@@ -107,9 +107,9 @@ def draw(figure: Figure) -> None:
     """Accuracy against bytes."""
     axes = figure.subplots()
 
-    def line(sizes: list[Size], label: str, colour: str, style: str) -> None:
+    def line(sizes: list[Size], label: str, colour: str, style: str, marker: str = "o") -> None:
         nbytes, accuracies = [size.nbytes for size in sizes], [size.accuracies for size in sizes]
-        points(axes, nbytes, accuracies, label, colour, style)
+        points(axes, nbytes, accuracies, label, colour, style, marker)
 
     for number, (kind, networks) in enumerate(trained().items()):
         line(networks, f"trained, {kind}", f"C{number + 2}", "-")
@@ -117,8 +117,9 @@ def draw(figure: Figure) -> None:
     for method, title in METHODS.items():
         for init in INITS:
             sizes = [size for *of, size in found if of == [method, init]]
-            colour, style = "C0" if method == "iterand" else "C1", "-" if init == INITS[0] else "--"
-            line(sizes, f"ticket, {title}, {init}", colour, style)
+            colour = "C0" if method == "iterand" else "C1"
+            style, marker = ("-", "o") if init == INITS[0] else ("--", "s")
+            line(sizes, f"ticket, {title}, {init}", colour, style, marker)
     if (signed := c2.supermasks()).accuracies():
         size = Size(0.25, fmean(signed.values("ticket_bytes")), signed.accuracies())
         line([size], f"ticket, {c2.SIGNED}", "C4", "none")

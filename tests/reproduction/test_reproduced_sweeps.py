@@ -40,7 +40,7 @@ def test_claims_and_sweeps_belong_together() -> None:
     [
         ("a1-width-0.5-signed-constant", "a1-width-0.25", {"width"}),
         ("a1-width-0.5-kaiming-uniform", "a1-width-0.25", {"width"}),
-        ("b1-sparse", "b1-moderate", {"source_density"}),
+        ("b1-0.5-0.3", "b1-0.9-0.7", {"source_density"}),
         ("a2", "a1-width-0.25", {"rate", "init"}),
         ("gpu-a2-resnet18", "gpu-a1-resnet18", {"rate", "init", "width"}),
         ("gpu-b1-vgg16", "gpu-b1-resnet18", {"model"}),
@@ -52,6 +52,20 @@ def test_what_is_compared_differs_in_nothing_else(sweep: str, other: str, may_di
         return [{k: v for k, v in asdict(run).items() if k not in may_differ} for run in iterand]
 
     assert all(each in settings(other) for each in settings(sweep))
+
+
+def test_halves_of_a_sweep_are_all_of_it() -> None:
+    def of(option: str, *names: str) -> list[Any]:
+        return [run.settings()[option] for name in names for run in configs(name)]
+
+    densities = of("source_density", "b1-0.9-0.7", "b1-0.5-0.3")
+    assert {density: densities.count(density) for density in densities} == {
+        1.0: 3,
+        **dict.fromkeys((0.9, 0.7, 0.5, 0.3), 12),
+    }
+    halves = [f"a1-width-0.5-{init}" for init in ("signed-constant", "kaiming-uniform")]
+    whole = configs("a1-width-0.25")
+    assert sorted(run.init for half in halves for run in configs(half)) == sorted(run.init for run in whole)
 
 
 @pytest.mark.parametrize("sweep", ["b3-rigl", "gpu-b3-resnet18"])
