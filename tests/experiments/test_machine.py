@@ -7,11 +7,16 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from torch import nn
 
+from tombola import data
 from tombola.errors import ArgumentError
 from tombola.experiments import machine
 from tombola.experiments.config import Device, RunConfig
+from tombola.experiments.loop import training_batches
 from tombola.experiments.machine import Machine, emulation, random_state, resolve, set_random_state
+from tombola.experiments.run import build_model
+from tombola.experiments.train_config import TrainConfig
 
 
 @pytest.fixture(autouse=True)
@@ -102,3 +107,30 @@ def test_the_state_of_torchs_generators_comes_back() -> None:
     set_random_state(state)
     assert torch.equal(torch.rand(3), first)
     assert not torch.equal(torch.rand(3), first)
+
+
+@pytest.mark.parametrize(
+    ("layer", "overrun"),
+    [
+        (nn.Conv2d(4, 8, 1, stride=2), True),
+        (nn.Conv2d(15, 30, 1, stride=2), True),
+        (nn.Conv2d(32, 32, 1, stride=2, groups=8), True),
+        (nn.Conv2d(16, 32, 1, stride=2), False),
+        (nn.Conv2d(4, 8, 1), False),
+        (nn.Conv2d(4, 8, 3, stride=2), False),
+    ],
+)
+def test_layers_whose_gradient_overruns_in_channels_last(layer: nn.Module, overrun: bool) -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Sequential(layer))
+    assert Machine("cpu", "float32", channels_last=True).trains_channels_last(model) is not overrun
+    assert Machine("cuda", "bfloat16", channels_last=True).trains_channels_last(model)
+    assert not Machine("cpu", "float32", channels_last=False).trains_channels_last(model)
+
+
+@pytest.mark.parametrize(("model", "last"), [("resnet18", False), ("conv2", True)])
+def test_the_batches_of_a_run_are_laid_out_for_its_model(model: str, last: bool) -> None:
+    config, digits = TrainConfig(data="digits", device="cpu", precision="float32"), data.load("digits")
+    network = build_model(model, 0.06, digits)
+    batches = training_batches(config, digits, Machine.prepare(config), network, augment=False)
+    x, _ = next(iter(batches.epoch(0)))
+    assert x.stride() == ((64, 1, 8, 1) if last else (64, 64, 8, 1))

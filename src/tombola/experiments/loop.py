@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from tombola.data.loader import WHOLE, DatasetLike, Loader, Share
 from tombola.errors import ArgumentError, RunError
@@ -48,7 +49,9 @@ class Loop:
     ) -> None:
         self.config, self.dataset, self.learner = config, dataset, learner
         self.machine, self.folder, self.ranks = machine, folder, ranks
-        self.batches = training_batches(config, dataset, machine, augment=config.augment, share=ranks.share)
+        self.batches = training_batches(
+            config, dataset, machine, learner.model, augment=config.augment, share=ranks.share
+        )
         # Of the models here every parameter takes part in every step; of a user's own who knows.
         self._model = ranks.wrap(learner.model, partly_used=":" in config.model)
         self.optimizer = torch.optim.SGD(
@@ -259,14 +262,20 @@ class Loop:
 
 
 def training_batches(
-    config: RunConfig, dataset: DatasetLike, machine: Machine, *, augment: bool, share: Share = WHOLE
+    config: RunConfig,
+    dataset: DatasetLike,
+    machine: Machine,
+    model: nn.Module,
+    *,
+    augment: bool,
+    share: Share = WHOLE,
 ) -> Loader:
-    """The training data in orders drawn from the run's seed, on its device."""
+    """The training data for `model` in orders drawn from the run's seed, on its device."""
     return dataset.training(
         config.batch_size,
         seed=config.seed,
         augment=augment,
         device=machine.device,
-        channels_last=machine.channels_last,
+        channels_last=machine.trains_channels_last(model),
         share=share,
     )

@@ -8,11 +8,14 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import torch
+from torch import nn
 
 from tombola.errors import ArgumentError
 from tombola.experiments.config import RunConfig
 
 Config = TypeVar("Config", bound=RunConfig)
+_VECTOR = 16
+"""Channels that a processor takes at a time: 16 with AVX-512, 8 with AVX2."""
 
 
 def resolve(config: Config) -> Config:
@@ -72,6 +75,21 @@ class Machine:
         # Measured on a CPU: Conv-6 steps take 0.6 of the time in channels-last, at either precision. GPUs
         # gain with bfloat16.
         return cls(config.device, config.precision, config.device == "cpu" or config.precision == "bfloat16")
+
+    def trains_channels_last(self, model: nn.Module) -> bool:
+        """Whether training batches for `model` are laid out channels-last: as `channels_last`, but not where
+        oneDNN would write outside of its memory (its issue 6035, in torch 2.13): on processors with AVX2 in
+        the gradient of a 1 × 1 convolution with a stride and fewer input channels than a vector takes, as in
+        the shortcuts of a narrow ResNet. Seen as crashes; the issue tells of wrong gradients, too.
+        """
+        overrun = self.device == "cpu" and any(
+            isinstance(layer, nn.Conv2d)
+            and layer.kernel_size == (1, 1)
+            and layer.stride != (1, 1)
+            and layer.in_channels // layer.groups < _VECTOR
+            for layer in model.modules()
+        )
+        return self.channels_last and not overrun
 
     def autocast(self) -> AbstractContextManager[object]:
         """The context in which the network computes."""

@@ -138,13 +138,13 @@ def make_learner(config: RunConfig, dataset: DatasetLike, machine: Machine, rank
     if isinstance(config, SearchConfig):
         return SearchLearner(model, config, steps)
     if isinstance(config, TrainConfig) and config.method != "dense":
-        return SparseLearner(model, config, steps, partial(_examples, config, dataset, machine))
+        return SparseLearner(model, config, steps, partial(_examples, config, dataset, machine, model))
     return DenseLearner(model, config)
 
 
-def _examples(config: RunConfig, dataset: DatasetLike, machine: Machine) -> Iterator[Batch]:
+def _examples(config: RunConfig, dataset: DatasetLike, machine: Machine, model: nn.Module) -> Iterator[Batch]:
     """Batches of training data in an order drawn from the seed, not augmented."""
-    return training_batches(config, dataset, machine, augment=False).epoch(0)
+    return training_batches(config, dataset, machine, model, augment=False).epoch(0)
 
 
 def build_model(name: str, width: float, dataset: DatasetLike) -> nn.Module:
