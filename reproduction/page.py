@@ -76,4 +76,7 @@ def _origin(sweep: str) -> str:
     file = next(
         path for name in ("results.csv", "bounds.json") if (path := records.KEPT / sweep / name).exists()
     )
-    return f"{command}: [records](records/{sweep}/{file.name}); {machine.shown(told)}"
+    runs = records.runs(sweep)
+    ended = len(runs.where(state="finished").rows)
+    part = "" if ended == len(runs.rows) else f" of {ended} of {len(runs.rows)} runs"
+    return f"{command}: [records](records/{sweep}/{file.name}){part}; {machine.shown(told)}"

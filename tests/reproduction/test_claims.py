@@ -197,6 +197,11 @@ def test_the_page_tells_what_was_run_and_draws_it(
     assert "| [A1](#a1) |" in told
     assert "50.00 ± 0.10 (n = 3) against 50.00 ± 0.10 (n = 3) | Welch: +0.00" in told
     assert "abacus" in told
+    assert "results.csv) of" not in told
+    table = kept / "a2" / "results.csv"
+    table.write_text(table.read_text().replace(",finished,", ",waiting,", 1))
+    page.write(CLAIMS, tmp_path / "page.md")
+    assert "(records/a2/results.csv) of 5 of 6 runs; abacus" in (tmp_path / "page.md").read_text()
     drawn = {file.stem for file in (tmp_path / "figures").iterdir()}
     assert drawn == {"a1", "a2", "a3"}
     assert all(file.read_bytes().startswith(b"\x89PNG") for file in (tmp_path / "figures").iterdir())
