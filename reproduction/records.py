@@ -49,9 +49,9 @@ def _is(told: str | None, wanted: str | float) -> bool:
     return float(told) == wanted
 
 
-def runs(sweep: str) -> Rows:
-    """The finished and unfinished runs of a sweep; none where it was not run."""
-    return table(KEPT / sweep / "results.csv")
+def runs(*sweeps: str) -> Rows:
+    """The finished and unfinished runs of sweeps, one after another; none of one that was not run."""
+    return sum((table(KEPT / sweep / "results.csv") for sweep in sweeps), Rows(()))
 
 
 def curves(sweep: str) -> Rows:

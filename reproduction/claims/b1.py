@@ -29,7 +29,7 @@ class Network:
 
     def runs(self, density: float, rule: str = "") -> Rows:
         """The runs in sources of that density. The dense source has no rule."""
-        there = sum((runs(sweep) for sweep in self.sweeps), Rows(())).where(source_density=density)
+        there = runs(*self.sweeps).where(source_density=density)
         return there.where(rule=rule) if density < 1 else there
 
     def best(self, density: float) -> str:

@@ -70,7 +70,7 @@ def findings() -> list[Finding]:
 
 def draw(figure: Figure) -> None:
     """Accuracy against the density that is reached, from both starts, a panel for each network."""
-    there = [network for network in NETWORKS if any(runs(each).rows for each in network.sweeps.values())]
+    there = [network for network in NETWORKS if runs(*network.sweeps.values()).rows]
     panels = density_panels(figure, [network.title for network in there], "density reached")
     for network, axes in zip(there, panels, strict=True):
         for number, method in enumerate(METHODS):

@@ -25,7 +25,7 @@ class Network:
 
     def runs(self) -> Rows:
         """All runs of the network."""
-        return sum((runs(sweep) for sweep in self.sweeps), Rows(()))
+        return runs(*self.sweeps)
 
     def run_widths(self) -> list[float]:
         """The widths that have been run at all."""
