@@ -9,12 +9,14 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
 from streaming_helpers import streamed
 
 from photos import encoded, image_folders, photo
+from tombola.data.streaming import workers
 from tombola.data.streaming.decoding import Task
 from tombola.data.streaming.images import Cell
 from tombola.data.streaming.workers import check_workers, decoded
@@ -70,6 +72,24 @@ def test_signals_are_not_the_workers_to_take(number: signal.Signals) -> None:
 
 
 @linux
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_while_workers_start_are_not_theirs_either(number: signal.Signals) -> None:
+    def start_late(worker: int) -> None:
+        time.sleep(0.5)
+        start(worker)
+
+    def signalled(loader: Any) -> Iterator[Any]:
+        results = begin(loader)
+        subprocess.run(["kill", f"-{int(number)}", *map(str, children(os.getpid()))], check=True)
+        return results
+
+    start, begin = workers._start, workers._begin
+    with mock.patch.multiple(workers, _start=start_late, _begin=signalled):
+        assert sum(1 for _ in decoded(tasks(20), 2)) == 20
+    assert not {signal.SIGINT, signal.SIGTERM} & signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+@linux
 def test_the_main_process_can_end_its_workers() -> None:
     """As it does when Python ends before their iterator."""
     results = decoded(tasks(60), 2)
@@ -109,6 +129,7 @@ def test_a_worker_that_is_killed_while_it_sends_is_said(error: Exception) -> Non
 PARENT = """
 import sys
 from pathlib import Path
+from typing import Any
 from unittest import mock
 from streaming_helpers import streamed
 batches = streamed(Path(sys.argv[1]), workers=2).training(4, seed=0, augment=True)

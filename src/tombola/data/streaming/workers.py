@@ -19,6 +19,7 @@ from tombola.errors import ArgumentError, DataError
 # Forked workers start in milliseconds, and in scripts that do not guard their main part; they use neither
 # threads nor the GPU. Elsewhere it is not safe, and the system's own default is taken.
 _START = "fork" if sys.platform == "linux" else None
+_NOT_THEIRS = {signal.SIGINT, signal.SIGTERM}
 
 
 def check_workers(workers: int | None) -> int:
@@ -84,14 +85,17 @@ def _begin(loader: DataLoader[Any]) -> Iterator[Any]:
     torch has the death of one raised wherever the main process happens to be, be it in the middle of a
     checkpoint. Without its handler it is found, within seconds, when the next images are asked for.
     """
-    if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
+    if sys.platform == "win32":
         return iter(loader)
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, _NOT_THEIRS)  # workers are born so, see _start
     before = signal.getsignal(signal.SIGCHLD)
     try:
         return iter(loader)
     finally:
-        if before is not None:  # set by other means than Python's, which cannot set it again
+        # If it was set by other means than Python's, it cannot set it again.
+        if before is not None and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGCHLD, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
 
 
 class _Decoder(Dataset[Any]):
@@ -109,11 +113,16 @@ def _unchanged(result: Any) -> Any:
 
 
 def _start(worker: int) -> None:
-    """Begin a worker: signals are the main process's to take, and its death is the worker's, at once."""
+    """Begin a worker: signals are the main process's to take, and its death is the worker's, at once.
+
+    Until here they were held back, or one that came while workers start would have ended them.
+    """
     del worker
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if hasattr(signal, "sigwaitinfo"):
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    if not hasattr(signal, "sigwaitinfo"):
+        if sys.platform != "win32":
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _NOT_THEIRS)
+    else:
         threading.Thread(target=_end_when_told, args=(os.getppid(),), daemon=True).start()
     threading.Thread(target=_die_with_parent, daemon=True).start()
 
