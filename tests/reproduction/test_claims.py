@@ -128,7 +128,9 @@ def test_b2_and_b3(kept: Path) -> None:
         worse = options["source_density"] < 1 and options["method"] == "imp"
         return noise(options) + (0.6 if worse else 0.7)
 
-    pretend(kept, "b2", trained)
+    pretend(kept, "b2-0.2", trained)
+    assert words(b2.findings(), "Conv-6", "0.01: balanced is better than erk") == {"not run"}
+    pretend(kept, "b2-0.05-0.01", trained)
     assert words(b2.findings(), "Conv-6", "balanced masks of density 0.2") == {"agrees"}
     assert words(b2.findings(), "Conv-6", "uniform masks of density 0.2") == {"disagrees"}
     assert words(b2.findings(), "Conv-6", "0.01: balanced is better than erk") == {"agrees"}
@@ -223,7 +225,7 @@ def test_a_slope_must_be_known_well_to_agree(low: float, high: float, word: Word
 
 
 def test_figures_of_sweeps_whose_baseline_is_missing(kept: Path) -> None:
-    for claim, sweep, missing in ((b2.CLAIM, "b2", "dense"), (b3.CLAIM, "b3-rigl", "1.0")):
+    for claim, sweep, missing in ((b2.CLAIM, "b2-0.2", "dense"), (b3.CLAIM, "b3-rigl", "1.0")):
         pretend(kept, sweep, noise)
         table = kept / sweep / "results.csv"
         lines = [line for line in table.read_text().splitlines() if f",{missing}," not in line]

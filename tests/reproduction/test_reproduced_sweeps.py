@@ -25,7 +25,7 @@ def configs(sweep: str) -> list[RunConfig]:
 def test_a_sweep_has_three_seeds_of_every_combination(sweep: str) -> None:
     runs = configs(sweep)
     assert sorted(run.seed for run in runs) == sorted([0, 1, 2] * (len(runs) // 3))
-    assert {run.precision for run in runs} == {"float32" if sweep == "c1" else "bfloat16"}
+    assert {run.precision for run in runs} == {"float32" if sweep.startswith(("b2", "c1")) else "bfloat16"}
     assert {run.device for run in runs} == {"cuda" if sweep.startswith("gpu-") else "cpu"}
 
 
@@ -41,6 +41,7 @@ def test_claims_and_sweeps_belong_together() -> None:
         ("a1-width-0.5-signed-constant", "a1-width-0.25", {"width"}),
         ("a1-width-0.5-kaiming-uniform", "a1-width-0.25", {"width"}),
         ("b1-0.5-0.3", "b1-0.9-0.7", {"source_density"}),
+        ("b2-0.05-0.01", "b2-0.2", {"source_density"}),
         ("a2", "a1-width-0.25", {"rate", "init"}),
         ("gpu-a2-resnet18", "gpu-a1-resnet18", {"rate", "init", "width"}),
         ("gpu-b1-vgg16", "gpu-b1-resnet18", {"model"}),
@@ -48,9 +49,10 @@ def test_claims_and_sweeps_belong_together() -> None:
 )
 def test_what_is_compared_differs_in_nothing_else(sweep: str, other: str, may_differ: set[str]) -> None:
     def settings(name: str) -> list[dict[str, Any]]:
-        iterand = [run for run in configs(name) if run.settings()["method"] == "iterand"]
-        return [{k: v for k, v in asdict(run).items() if k not in may_differ} for run in iterand]
+        of_one = [run for run in configs(name) if run.settings()["method"] in ("iterand", "static")]
+        return [{k: v for k, v in asdict(run).items() if k not in may_differ} for run in of_one]
 
+    assert settings(sweep)
     assert all(each in settings(other) for each in settings(sweep))
 
 
@@ -58,11 +60,12 @@ def test_halves_of_a_sweep_are_all_of_it() -> None:
     def of(option: str, *names: str) -> list[Any]:
         return [run.settings()[option] for name in names for run in configs(name)]
 
-    densities = of("source_density", "b1-0.9-0.7", "b1-0.5-0.3")
-    assert {density: densities.count(density) for density in densities} == {
-        1.0: 3,
-        **dict.fromkeys((0.9, 0.7, 0.5, 0.3), 12),
-    }
+    def count(*names: str) -> dict[float, int]:
+        densities = of("source_density", *names)
+        return {density: densities.count(density) for density in densities}
+
+    assert count("b1-0.9-0.7", "b1-0.5-0.3") == {1.0: 3, **dict.fromkeys((0.9, 0.7, 0.5, 0.3), 12)}
+    assert count("b2-0.2", "b2-0.05-0.01") == {1.0: 3, **dict.fromkeys((0.2, 0.05, 0.01), 12)}
     halves = [f"a1-width-0.5-{init}" for init in ("signed-constant", "kaiming-uniform")]
     whole = configs("a1-width-0.25")
     assert sorted(run.init for half in halves for run in configs(half)) == sorted(run.init for run in whole)

@@ -101,7 +101,7 @@ def test_what_cannot_be_read_is_said_in_a_line(
 
     monkeypatch.setattr(program, "run", gone)
     monkeypatch.setattr(page, "write", lambda claims: None)
-    monkeypatch.setattr(sys, "argv", ["reproduction", "run", "a2", "b2"])
+    monkeypatch.setattr(sys, "argv", ["reproduction", "run", "a2", "c1"])
     assert program.main() == 2
     assert capsys.readouterr().err == "reproduction: a2: there is no train.parquet in ./nowhere\n"
 
