@@ -7,7 +7,6 @@ weights, masks and redraws without a word; what goes between them are the scores
 from __future__ import annotations
 
 import hashlib
-import importlib
 import os
 import socket
 import traceback
@@ -162,7 +161,7 @@ def joined(*, gpus: bool = True) -> Iterator[Ranks]:
     # Before there is a group: the functions of this module take the one that is there for a default, and so
     # keep it for ever (torch imports them on the way to a DistributedDataParallel). Where a group lasts, its
     # threads may let go of a tensor while Python ends, which aborts the process.
-    importlib.import_module("torch.distributed.nn.functional")
+    from torch.distributed.nn import functional  # noqa: F401
     try:
         # gloo always: what is not on a GPU goes by it.
         dist.init_process_group("cpu:gloo,cuda:nccl" if gpus else "gloo")
