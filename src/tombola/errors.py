@@ -61,6 +61,23 @@ def unknown(what: str, name: object, known: Iterable[str]) -> ArgumentError:
     return ArgumentError(f"unknown {what} {name!r}:{hint} Known: {', '.join(names)}")
 
 
+def check_flag(what: str, value: object) -> None:
+    """Raise ArgumentError unless `value` is True or False: 'no' is neither, and would count as True."""
+    if not isinstance(value, bool):
+        raise ArgumentError(f"{what} must be True or False, got {value!r}")
+
+
+def check_kind(what: str, value: object, kind: type, hint: str) -> None:
+    """Raise ArgumentError unless `value` is a `kind`; `hint` says how to come by one.
+
+    >>> check_kind("source", 3, str, "write one")
+    Traceback (most recent call last):
+    tombola.errors.ArgumentError: source must be a str, got a int: write one
+    """
+    if not isinstance(value, kind):
+        raise ArgumentError(f"{what} must be a {kind.__name__}, got a {type(value).__name__}: {hint}")
+
+
 def missing_extra(what: str, extra: str) -> TombolaError:
     """An error for a feature whose optional dependencies are not installed."""
     return TombolaError(f"{what} needs packages that are not installed: pip install 'tombola[{extra}]'")

@@ -166,8 +166,8 @@ def test_rejects_a_density_at_which_nothing_is_pruned(options: dict[str, Any], d
     with pytest.raises(
         ArgumentError, match=f"density {density} prunes nothing of the source: a signed super"
     ):
-        SignedSupermask(Source(LayerNormMLP(), **options), density)
-    SignedSupermask(Source(LayerNormMLP(), **options), density, absolute=False)
+        SignedSupermask(source := Source(LayerNormMLP(), **options), density)
+    SignedSupermask(source, density, absolute=False)  # which is as it was
 
 
 def test_a_density_may_fall_from_all_that_is_alive() -> None:

@@ -113,6 +113,37 @@ def test_a_source_alone_computes_with_positive_zeros() -> None:
     assert not torch.signbit(dead).any()
 
 
+class Scaled(nn.Module):
+    """A layer, and a factor without axes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 4)
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, 4) -> (N, 4)."""
+        return torch.as_tensor(self.layer(x) * self.scale)
+
+
+@pytest.mark.parametrize("method", [tombola.IteRand, tombola.SignedSupermask, tombola.sparse.RigL])
+def test_a_parameter_without_axes_takes_part(method: Any) -> None:
+    network = Scaled()
+    found = method(Source(network, 0, fan_in={"scale": 1}), density=0.6, period=1)
+    network(torch.ones(2, 4)).sum().backward()
+    found.step()
+    assert found.mask["scale"] == np.array(True)
+    if isinstance(found, tombola.Search):
+        found.ticket().apply(other := Scaled())
+        assert torch.equal(network(torch.ones(2, 4)), other(torch.ones(2, 4)))
+
+
+def test_what_is_no_model() -> None:
+    name: Any = "conv2"
+    with pytest.raises(ArgumentError, match="^model must be a Module, got a str: give the network itself$"):
+        Source(name)
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [

@@ -97,7 +97,8 @@ def test_another_sources_edges_are_noticed(densities: tuple[float, float]) -> No
         search.ticket()
 
 
-def test_exact_is_a_truth_value() -> None:
-    word: Any = "no"
-    with pytest.raises(ArgumentError, match="exact must be True or False, got 'no'"):
-        Source(network(), density=0.5, exact=word)
+@pytest.mark.parametrize("option", ["exact", "bias"])
+def test_truth_values(option: str) -> None:
+    options: dict[str, Any] = {option: "no"}
+    with pytest.raises(ArgumentError, match=f"{option} must be True or False, got 'no'"):
+        Source(network(), density=0.5, **options)

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from tombola.errors import ArgumentError, unknown
+from tombola.errors import ArgumentError, check_flag, unknown
 from tombola.mask import Mask
 from tombola.rng import Stream
 from tombola.search.counts import LayerDensity, kept_counts
@@ -29,11 +29,12 @@ from tombola.search.schedule import DensitySchedule, Geometric
 from tombola.search.select import Group, Scored
 from tombola.shown import Shown, Table, progress_table
 from tombola.source.density import AnyRule, rule_name
+from tombola.source.given import check_source
 from tombola.source.init import kaiming_uniform, uniform
 from tombola.source.network import Source
 from tombola.source.plan import Layer
 from tombola.source.recipe import RandomTensor
-from tombola.source.settings import check_state
+from tombola.source.settings import check_state, plain
 from tombola.ticket.ticket import Ticket
 
 SCORE_INITS = ("fan_in", "kaiming_uniform")
@@ -75,6 +76,8 @@ class Search(Shown):
             raise unknown("scope", scope, SCOPES)
         if score_init not in SCORE_INITS:
             raise unknown("score init", score_init, SCORE_INITS)
+        check_flag("absolute", absolute)
+        check_source(source)
         source.check_attached("search")
         self.density: LayerDensity = density(0) if callable(density) else density
         counts = kept_counts(source, self.density, rule, capped=callable(density))
@@ -134,8 +137,8 @@ class Search(Shown):
         Raises ArgumentError once the source is detached, or when a score is no finite number any more.
         """
         self.source.check_attached("step")
+        self._follow_schedule(self.steps + 1)
         self.steps += 1
-        self._follow_schedule()
         self.select()
         self.after_step()
         for group in self._groups:
@@ -198,13 +201,17 @@ class Search(Shown):
             self.settings,
             {"scores": self.scores, "generations": {}, "buffers": buffers.state()},
         )
-        self._counts_after(int(state["steps"]))
+        steps = int(state["steps"])
+        self._counts_after(steps)
+        for name in self.scores:
+            if not bool(torch.isfinite(state["scores"][name]).all()):
+                raise ArgumentError(f"the saved search has scores for {name!r} that are no finite numbers")
         self.source.restore(state["generations"])
         buffers.load_state(state["buffers"])
         for name, scores in self.scores.items():
             scores.copy_(state["scores"][name])
-        self.steps = int(state["steps"])
-        self._follow_schedule()
+        self.steps = steps
+        self._follow_schedule(steps)
         self.select()
 
     def _masks(self) -> Iterator[tuple[str, torch.Tensor]]:
@@ -223,11 +230,11 @@ class Search(Shown):
                 slot.masking = placed[tensor.name] = scored
         return placed
 
-    def _follow_schedule(self) -> None:
+    def _follow_schedule(self, steps: int) -> None:
         """Keep as many weights as the schedule wants after `steps` steps."""
-        if self._anneal is None or self._anneal(self.steps) == self.density:
+        if self._anneal is None or self._anneal(steps) == self.density:
             return
-        self.density, counts = self._counts_after(self.steps)
+        self.density, counts = self._counts_after(steps)
         for group in self._groups:
             group.set_keep(sum(counts.values()) if self._scope == "global" else counts[group.name])
 
@@ -266,4 +273,4 @@ def _plain(density: LayerDensity | DensitySchedule) -> Any:
     """What a saved state holds of a density: numbers and strings only."""
     if callable(density):
         return repr(density) if is_dataclass(density) else getattr(density, "__qualname__", "a schedule")
-    return dict(density) if isinstance(density, Mapping) else float(density)
+    return plain(density)

@@ -44,7 +44,7 @@ class IteRand(Search):
             raise ArgumentError(
                 f"period is a number of optimiser steps, at least 1 (or None), got {period!r}"
             )
-        if not isinstance(rate, Real) or not 0.0 <= rate <= 1.0:
+        if isinstance(rate, bool) or not isinstance(rate, Real) or not 0.0 <= rate <= 1.0:
             raise ArgumentError(f"rate is the probability of a redraw, in [0, 1], got {rate!r}")
         super().__init__(source, density, rule=rule, scope=scope, absolute=absolute, score_init=score_init)
         self.period: int | None = None if period is None else int(period)

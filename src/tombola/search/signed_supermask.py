@@ -13,9 +13,10 @@ import torch
 
 from tombola.errors import ArgumentError
 from tombola.search.base import Search
-from tombola.search.counts import LayerDensity
+from tombola.search.counts import LayerDensity, kept_counts
 from tombola.search.schedule import DensitySchedule
 from tombola.source.density import AnyRule
+from tombola.source.given import check_source
 from tombola.source.network import Source
 
 
@@ -48,16 +49,14 @@ class SignedSupermask(Search):
     ) -> None:
         if type(period) is bool or not isinstance(period, Integral) or period < 1:
             raise ArgumentError(f"period is a number of optimiser steps, at least 1, got {period!r}")
+        if absolute is True and not callable(density):
+            check_source(source)
+            _check_prunes(source, density, rule)
         super().__init__(source, density, rule=rule, scope=scope, absolute=absolute, score_init=score_init)
         self.period: int = int(period)
         self.settings |= {"period": self.period}
         self._signed: bool = absolute
         if absolute:
-            if not callable(density) and self.mask == source.mask:
-                raise ArgumentError(
-                    f"density {density!r} prunes nothing of the source: a signed supermask changes signs "
-                    f"where weights are pruned"
-                )
             with torch.no_grad():
                 for name, scores in self.scores.items():
                     scores.copysign_(torch.where(scores == 0, scores, source.parameter(name)))
@@ -69,3 +68,13 @@ class SignedSupermask(Search):
             for name, pruned in self.each_pruned():
                 other = torch.signbit(self.scores[name]) ^ torch.signbit(self.source.parameter(name))
                 self.source.redraw({name: pruned & other}, 1.0, generation=self.steps // self.period)
+
+
+def _check_prunes(source: Source, density: LayerDensity, rule: AnyRule | None) -> None:
+    kept = kept_counts(source, density, rule)
+    searched = (layer for layer in source.layers if layer.name in kept)
+    if sum(kept.values()) == sum(int(source.mask[t.name].sum()) for layer in searched for t in layer.tensors):
+        raise ArgumentError(
+            f"density {density!r} prunes nothing of the source: a signed supermask changes signs where "
+            "weights are pruned"
+        )

@@ -118,8 +118,8 @@ def kept(ranks: torch.Tensor, limit: Limit, alive: torch.Tensor | None) -> torch
         index = torch.arange(ranks.numel(), device=ranks.device).view(ranks.shape)
         mask = (ranks > limit.cut) | ((ranks == limit.cut) & (index <= limit.last))
     elif isinstance(limit.cut, float) and ranks.dtype == torch.float32 and _is_plain(ranks):
-        # numpy's comparison is vectorised, torch's is not.
-        mask = torch.from_numpy(ranks.detach().numpy() >= np.float32(limit.cut))
+        # numpy's comparison is vectorised, torch's is not; of a tensor without axes it makes no array.
+        mask = torch.from_numpy(np.asarray(ranks.detach().numpy() >= np.float32(limit.cut)))
     else:
         mask = ranks >= limit.cut
     return mask if alive is None else mask & alive

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from tombola.errors import ArgumentError, TombolaError, unknown
+from tombola.errors import ArgumentError, TombolaError, check_flag, unknown
 from tombola.mask import Mask
 from tombola.rng import Stream, check_seed
 from tombola.shown import Shown, Table, mask_table
@@ -23,6 +23,7 @@ from tombola.source.density import AnyRule, rule_name
 from tombola.source.init import DISTRIBUTIONS, FloatArray
 from tombola.source.plan import Include, Layer, make_plan, plan_within
 from tombola.source.recipe import Generations, RandomTensor, Recipe, Shape
+from tombola.source.settings import plain
 from tombola.source.slot import Slot, generation_array
 from tombola.source.summary import LayerSummary, summarise_layer
 from tombola.source.surgery import (
@@ -91,8 +92,8 @@ class Source(Shown):
     ) -> None:
         check_plain(model)
         check_seed(seed)
-        if not isinstance(exact, bool):
-            raise ArgumentError(f"exact must be True or False, got {exact!r}")
+        check_flag("exact", exact)
+        check_flag("bias", bias)
         if init not in DISTRIBUTIONS:
             raise unknown("init", init, DISTRIBUTIONS)
         if mask is not None and (density != 1.0 or rule != "uniform" or exact):
@@ -141,9 +142,9 @@ class Source(Shown):
             "exact": exact,
             "mask": None if given is None else self.mask.digest,
             "bias": bias,
-            "fan density": dict(fan_density) if isinstance(fan_density, Mapping) else fan_density,
-            "fixed": dict(fixed or {}),
-            "fan-in": dict(fan_in or {}),
+            "fan density": plain(fan_density),
+            "fixed": plain(fixed or {}),
+            "fan-in": plain(fan_in or {}),
             "shapes": {tensor.name: list(tensor.shape) for tensor in tensors},
         }
         self._attach()
@@ -340,9 +341,10 @@ class Source(Shown):
         slot, parameter = self._slots[tensor.name], self.parameter(tensor.name)
         self.track_generations([tensor.name])
         values = torch.from_numpy(self.recipe.redrawn(tensor, generation, indices)).to(parameter.device)
-        # By coordinates, for a parameter need not be contiguous (channels-last convolutions are not).
-        where = torch.unravel_index(torch.from_numpy(indices).to(parameter.device), tensor.shape)
-        parameter[where] = values
+        # By coordinates, for a parameter need not be contiguous (channels-last convolutions are not); with an
+        # axis more, for it may have none.
+        where = torch.unravel_index(torch.from_numpy(indices).to(parameter.device), (1, *tensor.shape))
+        parameter.unsqueeze(0)[where] = values
         slot.make_room(generation)
         assert slot.generations is not None
-        slot.generations[where] = generation
+        slot.generations.unsqueeze(0)[where] = generation

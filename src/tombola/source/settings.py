@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -22,6 +23,9 @@ def check_state(
     for key in ("settings", "steps", *tensors):
         if key not in state:
             raise ArgumentError(f"not the state of a {what}: it holds no {key!r}")
+    steps = state["steps"]
+    if isinstance(steps, bool) or not isinstance(steps, Integral) or steps < 0:
+        raise ArgumentError(f"the saved {what} has steps = {steps!r}, which is no number of steps")
     for key, mine in settings.items():
         theirs = state["settings"].get(key)
         if theirs != mine:
@@ -34,6 +38,15 @@ def check_state(
                 raise ArgumentError(
                     f"the saved {what} has {key} of shape {came} for {name!r}, this one {expected}"
                 )
+
+
+def plain(value: float | Mapping[str, float] | None) -> Any:
+    """A number, or numbers by name, as Python's own: numpy's cannot be read back by `torch.load` in its
+    safe mode.
+    """
+    if isinstance(value, Mapping):
+        return {str(name): float(number) for name, number in value.items()}
+    return None if value is None else float(value)
 
 
 def _difference(key: str, theirs: Any, mine: Any) -> str:

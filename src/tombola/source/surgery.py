@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from tombola.errors import ArgumentError
+from tombola.errors import ArgumentError, check_kind
 from tombola.source.slot import Slot
 
 
@@ -54,8 +54,9 @@ def find_parameters(model: nn.Module) -> list[Found]:
 
 def check_plain(model: nn.Module) -> None:
     """Raise ArgumentError for a wrapper, under which every parameter has another name: a ticket found
-    through it would fit no plain model.
+    through it would fit no plain model; and for what is no module.
     """
+    check_kind("model", model, nn.Module, "give the network itself")
     for inside in ("_orig_mod", "module"):
         wrapped = (nn.DataParallel, nn.parallel.DistributedDataParallel) if inside == "module" else nn.Module
         if inside in model._modules and isinstance(model, wrapped):

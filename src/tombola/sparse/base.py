@@ -20,6 +20,7 @@ from torch.optim import Optimizer
 from tombola.errors import ArgumentError
 from tombola.mask import Mask
 from tombola.shown import Shown, Table, progress_table
+from tombola.source.given import check_source
 from tombola.source.init import FloatArray
 from tombola.source.network import Source
 from tombola.source.settings import check_state
@@ -217,6 +218,7 @@ def plain_state(source: Source) -> dict[str, torch.Tensor]:
 
 def check_free(source: Source) -> None:
     """Raise ArgumentError where no method can take the source: it is detached, or one has it already."""
+    check_source(source)
     source.check_attached("train")
     if any(source.slot(name).masking is not None for name in source.names):
         raise ArgumentError("the source is searched or trained already: make a Source over another model")

@@ -32,6 +32,15 @@ class RandomNetwork(Protocol):
         ...
 
 
+def check_network(source: object) -> None:
+    """Raise ArgumentError for what is no random network: the model that a source is made of, say."""
+    if not isinstance(getattr(source, "recipe", None), Recipe):
+        raise ArgumentError(
+            f"source must be a Source, got a {type(source).__name__}: make one of the model, "
+            "tombola.Source(model)"
+        )
+
+
 def fit_mask(source: RandomNetwork, mask: Mask) -> Mask:
     """`mask` in the source's order.
 

@@ -22,6 +22,7 @@ from tombola.ticket.codec import Redraws
 from tombola.ticket.container import read_file
 from tombola.ticket.fit import (
     RandomNetwork,
+    check_network,
     fit_description,
     fit_generations,
     fit_mask,
@@ -65,6 +66,7 @@ class Ticket(Shown):
         Raises ArgumentError where names or shapes differ, the mask leaves S_ER, or no ticket file can
         hold such a network (docs/format.md: names above 1024 bytes, say).
         """
+        check_network(source)
         given = mask if isinstance(mask, Mask) else Mask(mask)
         ordered = fit_mask(source, given)
         whole = source.generations() if generations is None else fit_generations(source, generations)
