@@ -25,7 +25,7 @@ _COLOURS = {"density": "green", "redraws": "yellow", "bits/w": "magenta"}
 
 def print_json(values: Mapping[str, Any]) -> None:
     """One JSON object."""
-    print(json.dumps(values, indent=2))  # noqa: T201
+    print(json.dumps(values, indent=2, allow_nan=False))  # noqa: T201
 
 
 def print_result(values: Mapping[str, Any]) -> None:

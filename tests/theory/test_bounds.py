@@ -34,6 +34,18 @@ def test_candidates_by_hand() -> None:
     assert subset_sum_candidates(2.0, 0.999) == 1
 
 
+def test_failures_that_float64_cannot_divide() -> None:
+    # log2(10^320 · 10^9) = 1092.9
+    assert subset_sum_candidates(0.01, 1e-320, problems=1e9) == pytest.approx(1093, abs=1)
+    assert redraws_needed(0.5, 1e-320, problems=1e9) == pytest.approx(
+        math.log(10) * 329 / -math.log(7 / 8), rel=1e-3
+    )
+    with pytest.raises(ArgumentError, match="too small to be shared by 1000000 inputs"):
+        least_width(1_000_000, 0.5, 1e-320)
+    with pytest.raises(ArgumentError, match=r"the redraws needed are more than 1e\+300"):
+        redraws_needed(1e-320, 0.1)
+
+
 def test_factors_by_hand() -> None:
     assert sparsity_factor(0.5) == pytest.approx(1 / math.log(2))
     assert sparsity_factor(1 - 1 / math.e) == pytest.approx(1)

@@ -24,6 +24,7 @@ from tombola.theory.target import TargetLayer
 
 ONE_BIT = 1 / math.log(2)
 """C where each candidate halves the error: 1 / log 2."""
+_MOST = 1e300
 
 
 def subset_sum_candidates(
@@ -48,8 +49,9 @@ def subset_sum_candidates(
     check_range("constant", constant, math.inf)
     if not 1 <= problems < math.inf:
         raise ArgumentError(f"problems must be a finite number of at least 1, got {problems}")
-    wanted = max(0.0, -math.log(min(tolerance, failure / problems)))
-    return max(1, math.ceil(constant * width_factor(density) * wanted))
+    # Not log(δ/N), which may be 0 in float64 where log δ and log N are nothing special.
+    wanted = max(0.0, -math.log(tolerance), math.log(problems) - math.log(failure))
+    return _whole("candidates", constant * width_factor(density) * wanted)
 
 
 def practical_candidates(tolerance: float, density: float = 1.0) -> int:
@@ -92,7 +94,9 @@ def redraws_needed(tolerance: float, failure: float, *, problems: float = 1) -> 
     check_range("failure", failure, 1.0)
     if not 1 <= problems < math.inf:
         raise ArgumentError(f"problems must be a finite number of at least 1, got {problems}")
-    return max(1, math.ceil(math.log(failure / problems) / math.log1p(-tolerance / 4)))
+    wanted = math.log(problems) - math.log(failure)
+    rate = -math.log1p(-tolerance / 4)
+    return _whole("redraws", wanted / rate if rate > 0 else math.inf)
 
 
 def least_width(inputs: int, density: float, failure: float) -> int:
@@ -109,7 +113,16 @@ def least_width(inputs: int, density: float, failure: float) -> int:
     if inputs < 1:
         raise ArgumentError(f"inputs must be at least 1, got {inputs}")
     without = -math.expm1(math.log1p(-failure) / inputs)  # what one input may be without an edge
-    return max(1, math.ceil(-math.log(without) * sparsity_factor(density)))
+    if not without > 0:
+        raise ArgumentError(f"failure {failure} is too small to be shared by {inputs} inputs in float64")
+    return _whole("width", -math.log(without) * sparsity_factor(density))
+
+
+def _whole(what: str, number: float) -> int:
+    """⌈number⌉, at least 1. Raises ArgumentError for one that says no more than "none"."""
+    if not number < _MOST:
+        raise ArgumentError(f"the {what} needed are more than {_MOST:.0e}, which no network has")
+    return max(1, math.ceil(number))
 
 
 def check_range(what: str, value: float, below: float) -> None:
