@@ -80,7 +80,7 @@ def python(
 
 def tombola_process(*arguments: str | Path, cwd: Path, environment: Mapping[str, str] | None = None) -> Ended:
     """Run the command as the shell does."""
-    code = "import sys; from tombola.cli import main; sys.exit(main())"
+    code = "import sys; from tombola.__main__ import main; sys.exit(main())"
     return python(code, *arguments, cwd=cwd, environment=environment)
 
 

@@ -89,7 +89,7 @@ def test_the_wheel_has_the_package_and_nothing_else(made: Distributions) -> None
     assert {f"tombola/report/page/{name}" for name in ("page.html", "page.css", "start.js")} <= files
     assert f"tombola-{__version__}.dist-info/licenses/LICENSE" in files
     assert (
-        "tombola = tombola.cli:main"
+        "tombola = tombola.__main__:main"
         in contents(made.wheel)[f"tombola-{__version__}.dist-info/entry_points.txt"].decode()
     )
 

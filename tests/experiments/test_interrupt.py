@@ -105,7 +105,7 @@ def test_a_second_ctrl_c_ends_the_process(tmp_path: Path) -> None:
 # to its auditors, that is of something so named.
 COMMAND = """
 import os, sys
-from tombola.cli import main
+from tombola.__main__ import main
 
 event, what, number = sys.argv.pop(1), sys.argv.pop(1), int(sys.argv.pop(1))
 
@@ -141,6 +141,12 @@ def test_a_signal_before_the_first_step(
     ended = python(COMMAND, event, what, str(int(number)), *options, cwd=tmp_path)
     assert (ended.status, ended.out, ended.err) == (status, "", f"tombola: {AT_ONCE}\n")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("command", ["inspect", "verify", "search"])
+def test_a_signal_while_the_command_itself_is_imported(command: str, tmp_path: Path) -> None:
+    ended = python(COMMAND, "import", "tyro", str(int(signal.SIGINT)), command, "no.tombola", cwd=tmp_path)
+    assert (ended.status, ended.out, ended.err) == (130, "", "tombola: interrupted\n")
 
 
 def test_a_signal_while_the_results_are_written(tmp_path: Path) -> None:
