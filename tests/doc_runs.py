@@ -22,8 +22,7 @@ import torch
 import commands
 from doc_commands import command_lines, tombola_arguments
 from doc_pages import SHELL, Block, blocks
-from tombola.data.registry import NAMES
-from tombola.data.tabular import TABLES
+from tombola.data.names import NAMES, TABLES
 
 IMAGES = {"README.md": (3, 32, 32)}
 """The images that a page's `loader` has; of pages not named here: (1, 8, 8)."""

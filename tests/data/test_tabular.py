@@ -13,7 +13,7 @@ from PIL import Image
 from commands import refusal, tombola
 from tombola.data import Split, load
 from tombola.data.batches import Batches
-from tombola.data.tabular import TABLES
+from tombola.data.names import TABLES
 from tombola.errors import ArgumentError
 
 

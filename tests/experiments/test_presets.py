@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from commands import TINY, refusal, tombola
-from tombola.data.registry import NAMES
+from tombola.data.names import NAMES
 from tombola.errors import ArgumentError
 from tombola.experiments.config import RunConfig
 from tombola.experiments.repeat import PRESETS, read_config

@@ -12,13 +12,13 @@ from tombola.data.dataset import Dataset, assemble
 from tombola.data.decode import ShapeError
 from tombola.data.hub import fetch
 from tombola.data.image_folder import is_image_folder, read_image_folder
+from tombola.data.names import TABLES
 from tombola.data.parquet import LAYOUTS, Files, find, read_files
 from tombola.data.streaming.dataset import StreamedDataset
 from tombola.data.streaming.folder import image_sizes
 from tombola.data.streaming.hub import open_repository
 from tombola.data.streaming.opened import Opened, Options, open_files, open_images
 from tombola.data.table import Part, join, read_table
-from tombola.data.tabular import TABLES
 from tombola.errors import DataError
 
 VARIABLE = "TOMBOLA_DATA"

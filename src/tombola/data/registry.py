@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from tombola.data.dataset import Dataset
+from tombola.data.names import NAMES, TABLES, check_name
 from tombola.data.split import check_fraction
-from tombola.data.tabular import TABLES, load_table
-from tombola.errors import ArgumentError, missing_extra, unknown
+from tombola.data.tabular import load_table
+from tombola.errors import ArgumentError, missing_extra
 from tombola.rng import check_seed
-
-NAMES = ("digits", "cifar10", "cifar100", "tiny-imagenet", "imagenet", *TABLES)
 
 
 def load(
@@ -56,9 +55,8 @@ def load(
         from tombola.data.digits import load_digits
 
         return load_digits(seed, validation)
+    check_name(text)
     named = text in NAMES
-    if not named and not _is_folder(text):
-        raise unknown("data set", text, [*NAMES, "or a folder (./NAME)"])
     if not named and data_dir is not None:
         raise ArgumentError(f"the data set {text} is a folder already; drop --data-dir")
     try:
@@ -71,9 +69,3 @@ def load(
         return locate.load_folder(Path(text).expanduser(), options)
     folder = None if data_dir is None else Path(data_dir).expanduser()
     return locate.load_known(text, folder, options)
-
-
-def _is_folder(text: str) -> bool:
-    if os.sep in text or (os.altsep is not None and os.altsep in text):
-        return True
-    return os.path.isdir(text)  # noqa: PTH112 (Path.is_dir raises for a name that is too long)

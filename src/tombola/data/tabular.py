@@ -11,17 +11,17 @@ from importlib import import_module
 import numpy as np
 
 from tombola.data.dataset import Arrays, Dataset, assemble
+from tombola.data.names import TABLES
 from tombola.data.split import hold_out
 from tombola.errors import missing_extra
 
 TEST_FRACTION = 0.2
 # Fixed, whatever the seed of the run: figures of different seeds are then of the same test rows.
 TEST_SEED = 0
-TABLES = {"iris": "load_iris", "wine": "load_wine", "breast-cancer": "load_breast_cancer"}
 
 
 def load_table(name: str, seed: int, validation: float) -> Dataset:
-    """The table `name`, one of `TABLES`; a fixed fifth of every class is the test split.
+    """The table `name`, one of `names.TABLES`; a fixed fifth of every class is the test split.
 
     Raises TombolaError where scikit-learn is missing.
     """

@@ -14,6 +14,7 @@ from types import NoneType, UnionType
 from typing import Any, ClassVar, Literal, Self, Union, get_args, get_origin, get_type_hints
 
 from tombola.errors import ArgumentError, RunError, unknown
+from tombola.source.init import DISTRIBUTIONS
 
 # What says where, or by how many processes, a run reads and writes, but not what it computes.
 _PLACES = ("data_dir", "workers", "out", "resume", "tensorboard")
@@ -91,6 +92,10 @@ class RunConfig:
         if self.threads is not None:
             at_least("threads", self.threads, 1)
         at_least("image_size", self.image_size, 1)
+        if not 0 < self.width < float("inf"):
+            raise ArgumentError(f"width must be a finite number above 0, got {self.width!r}")
+        if self.init not in DISTRIBUTIONS:
+            raise unknown("init", self.init, DISTRIBUTIONS)
         if self.workers is not None:
             at_least("workers", self.workers, 0)
         if not 0 < self.lr < float("inf"):

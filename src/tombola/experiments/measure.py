@@ -18,7 +18,7 @@ from tombola.architecture import (
     width_of,
 )
 from tombola.data import Dataset, StreamedDataset
-from tombola.data.registry import NAMES
+from tombola.data.names import NAMES
 from tombola.errors import ArgumentError
 from tombola.experiments.config import Device, Precision, RunConfig
 from tombola.experiments.evaluation import evaluate

@@ -162,6 +162,7 @@ def joined(*, gpus: bool = True) -> Iterator[Ranks]:
     # keep it for ever (torch imports them on the way to a DistributedDataParallel). Where a group lasts, its
     # threads may let go of a tensor while Python ends, which aborts the process.
     from torch.distributed.nn import functional  # noqa: F401
+
     try:
         # gloo always: what is not on a GPU goes by it.
         dist.init_process_group("cpu:gloo,cuda:nccl" if gpus else "gloo")

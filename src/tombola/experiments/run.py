@@ -15,7 +15,7 @@ from torch import nn
 
 from tombola import data, models
 from tombola.data.loader import Batch, DatasetLike
-from tombola.data.registry import NAMES
+from tombola.data.names import NAMES
 from tombola.experiments import tensorboard
 from tombola.experiments.config import RunConfig
 from tombola.experiments.folder import RunFolder

@@ -11,27 +11,29 @@ from pathlib import Path
 
 from torch import nn
 
-from tombola.errors import ArgumentError, unknown
+from tombola.errors import ArgumentError
 from tombola.models.common import check_arguments
 from tombola.models.conv import conv2, conv4, conv6, conv8
+from tombola.models.names import NAMES, check_name
 from tombola.models.perceptron import lenet_300_100, mlp
 from tombola.models.resnet import resnet18, resnet34, resnet50, resnet101
 from tombola.models.vgg import vgg16, vgg19
 
-MODELS: dict[str, Callable[..., nn.Module]] = {
-    "mlp": mlp,
-    "lenet-300-100": lenet_300_100,
-    "conv2": conv2,
-    "conv4": conv4,
-    "conv6": conv6,
-    "conv8": conv8,
-    "vgg16": vgg16,
-    "vgg19": vgg19,
-    "resnet18": resnet18,
-    "resnet34": resnet34,
-    "resnet50": resnet50,
-    "resnet101": resnet101,
-}
+_BUILDERS: tuple[Callable[..., nn.Module], ...] = (
+    mlp,
+    lenet_300_100,
+    conv2,
+    conv4,
+    conv6,
+    conv8,
+    vgg16,
+    vgg19,
+    resnet18,
+    resnet34,
+    resnet50,
+    resnet101,
+)
+MODELS: dict[str, Callable[..., nn.Module]] = dict(zip(NAMES, _BUILDERS, strict=True))
 """Builder by name on the command line; all take (width, in_channels, classes, image_size)."""
 
 
@@ -51,9 +53,7 @@ def build(name: str, *, width: float, in_channels: int, classes: int, image_size
     if ":" in name:
         check_arguments(f"model {name!r}", width, in_channels, classes, image_size)
         return _call(name, width=width, in_channels=in_channels, classes=classes)
-    builder = MODELS.get(name.replace("_", "-"))
-    if builder is None:
-        raise unknown("model", name, MODELS)
+    builder = MODELS[check_name(name)]
     return builder(width=width, in_channels=in_channels, classes=classes, image_size=image_size)
 
 

@@ -110,6 +110,13 @@ REFUSED = {
     "type": ("[grid]\nrate = [0.1, '1']", "option 'rate' in this sweep must be a number, got '1'"),
     "value": ("[grid]\ndensity = [0.5, 2.0]", r"run density=2\.0,seed=0: density .* got 2\.0"),
     "method": ("[[list]]\nmethod = 'iterant'", "run method=iterant,seed=0: unknown method 'iterant'"),
+    "data": ("[grid]\ndata = ['digits', 'digitz']", "run data=digitz,seed=0: unknown data set 'digitz'"),
+    "init": ("[grid]\ninit = ['nope']", "run init=nope,seed=0: unknown init 'nope'"),
+    "too sparse": ("[grid]\nsource_density = [0.3]", "ticket density 0.5 is above the source's density 0.3"),
+    "nothing pruned": (
+        "[[list]]\nmethod = 'signed-supermask'\ndensity = 1.0",
+        "density 1 prunes nothing of the source",
+    ),
     "of another command": ("command = 'train'\n[grid]\nrate = [0.1]", "unknown option in this sweep: 'rate'"),
     "not a list": ("[grid]\nrate = 0.1", r"'rate' in \[grid\] must be a list of values, got 0\.1"),
     "empty list": ("[grid]\nrate = []", r"'rate' in \[grid\] must be a list of values, got \[\]"),
@@ -158,6 +165,19 @@ def test_what_is_refused(tmp_path: Path, case: str) -> None:
     line = refusal("sweep", file, "--out", tmp_path / "out")
     assert str(file) in line
     assert re.search(said, line), line
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ('model = ["mlp", "mpl"]', "run model=mpl,seed=0: unknown model 'mpl': did you mean 'mlp'"),
+        ("width = [1.0, -1.0]", "run width=-1.0,seed=0: width must be a finite number above 0, got -1.0"),
+    ],
+)
+def test_a_wrong_network_is_refused_before_a_right_one_runs(tmp_path: Path, option: str, said: str) -> None:
+    (tmp_path / "some.toml").write_text(f"[grid]\n{option}")
+    assert said in refusal("sweep", tmp_path / "some.toml", "--out", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 

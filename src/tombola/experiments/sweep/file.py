@@ -12,12 +12,14 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from tombola.data import names as data
 from tombola.errors import ArgumentError, RunError, TombolaError, unknown
 from tombola.experiments.config import Device, RunConfig
 from tombola.experiments.search_config import SearchConfig
 from tombola.experiments.sweep.combinations import Options, check_number, drawn, listed, on_grid
 from tombola.experiments.sweep.names import folder_name
 from tombola.experiments.train_config import TrainConfig
+from tombola.models import names as models
 from tombola.rng import check_seed
 
 COMMANDS: dict[str, type[RunConfig]] = {"search": SearchConfig, "train": TrainConfig}
@@ -116,6 +118,9 @@ def _sweep_run(
     try:
         config = _placed(config, resources)
         config.check()
+        data.check_name(config.data)
+        if ":" not in config.model:  # else it is asked for where the sweep runs
+            models.check_name(config.model)
     except ArgumentError as error:
         raise ArgumentError(f"run {name}: {error}") from None
     return SweepRun(name, options, config)
