@@ -14,7 +14,6 @@ from types import NoneType, UnionType
 from typing import Any, ClassVar, Literal, Self, Union, get_args, get_origin, get_type_hints
 
 from tombola.errors import ArgumentError, RunError, unknown
-from tombola.source.init import DISTRIBUTIONS
 
 # What says where, or by how many processes, a run reads and writes, but not what it computes.
 _PLACES = ("data_dir", "workers", "out", "resume", "tensorboard")
@@ -83,6 +82,8 @@ class RunConfig:
 
     def check(self) -> None:
         """Raise ArgumentError for a value that no run can have."""
+        from tombola.source.init import DISTRIBUTIONS  # it imports numpy, which `--help` need not wait for
+
         at_least("epochs", self.epochs, 1)
         at_least("batch_size", self.batch_size, 1)
         at_least("warmup", self.warmup, 0)
