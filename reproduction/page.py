@@ -78,5 +78,7 @@ def _origin(sweep: str) -> str:
     )
     runs = records.runs(sweep)
     ended = len(runs.where(state="finished").rows)
+    failed = len(runs.where(state="failed").rows)
     part = "" if ended == len(runs.rows) else f" of {ended} of {len(runs.rows)} runs"
+    part += f" ({failed} failed)" if failed else ""
     return f"{command}: [records](records/{sweep}/{file.name}){part}; {machine.shown(told)}"

@@ -35,6 +35,12 @@ class Rows:
         """Whether there are runs, and all of them have finished."""
         return bool(self.rows) and len(self.values("seed")) == len(self.rows)
 
+    @property
+    def ended(self) -> bool:
+        """Whether there are runs, and none of them is still to go on: those that failed will not."""
+        states = [row.get("state", "finished") for row in self.rows]
+        return bool(states) and set(states) <= {"finished", "failed"}
+
     def accuracies(self) -> list[float]:
         """Test accuracies in %."""
         return [100 * value for value in self.values("test_accuracy")]

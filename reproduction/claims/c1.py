@@ -41,14 +41,16 @@ class Size:
 
 def trained() -> dict[str, list[Size]]:
     """Trained networks of every width, as float32 and in 8 bits, smallest first. Each width has the learning
-    rate that is best on images held out of training, once all runs of the width have finished.
+    rate that is best on images held out of training, once all runs of the width have ended. One of which a
+    run has failed, as they do where the loss is no number any more, is not taken.
     """
     found: dict[str, list[Size]] = {"float32": [], "int8": []}
     for width in sorted(WIDTHS):
         rates = {rate: runs(SWEEP).where(width=width, lr=rate) for rate in LEARNING_RATES}
-        if not all(each.complete for each in rates.values()):
+        finished = {rate: each for rate, each in rates.items() if each.complete}
+        if not finished or not all(each.ended for each in rates.values()):
             continue
-        lr, best = max(rates.items(), key=lambda each: fmean(each[1].values("validation_accuracy")))
+        lr, best = max(finished.items(), key=lambda each: fmean(each[1].values("validation_accuracy")))
         found["float32"].append(Size(width, fmean(best.values("model_bytes")), best.accuracies(), lr))
         names = {row["run"] for row in best.rows}
         small = Rows(tuple(row for row in int8.rows(SWEEP).rows if row["run"] in names))

@@ -166,11 +166,17 @@ def test_c1_compares_with_networks_of_at_least_as_many_bytes(kept: Path) -> None
     told = [each.test for each in found if each.test]
     assert told and all("with width 0.0625 and learning rate 0.03 in" in test for test in told)
     table = kept / "c1" / "results.csv"
-    ended, waiting = (f'"lr=0.01,width=0.0625,seed=0",{state},' for state in ("finished", "waiting"))
-    assert ended in table.read_text()
-    table.write_text(table.read_text().replace(ended, waiting))
-    told = [each.test for each in c1.findings() if each.test]
-    assert told and not any("width 0.0625" in test for test in told)
+    whole = table.read_text()
+
+    def tests_where(run: str, state: str) -> list[str]:
+        assert f'"{run}",finished,' in whole
+        table.write_text(whole.replace(f'"{run}",finished,', f'"{run}",{state},'))
+        return [each.test for each in c1.findings() if each.test]
+
+    waiting = tests_where("lr=0.01,width=0.0625,seed=0", "waiting")
+    assert waiting and not any("width 0.0625" in test for test in waiting)
+    diverged = tests_where("lr=0.03,width=0.0625,seed=0", "failed")
+    assert diverged and all("with width 0.0625 and learning rate 0.01 in" in test for test in diverged)
 
 
 def test_c2_asks_for_a_better_ticket_of_no_more_bytes(kept: Path) -> None:
@@ -204,6 +210,9 @@ def test_the_page_tells_what_was_run_and_draws_it(
     table.write_text(table.read_text().replace(",finished,", ",waiting,", 1))
     page.write(CLAIMS, tmp_path / "page.md")
     assert "(records/a2/results.csv) of 5 of 6 runs; abacus" in (tmp_path / "page.md").read_text()
+    table.write_text(table.read_text().replace(",finished,", ",failed,", 1))
+    page.write(CLAIMS, tmp_path / "page.md")
+    assert "of 4 of 6 runs (1 failed); abacus" in (tmp_path / "page.md").read_text()
     drawn = {file.stem for file in (tmp_path / "figures").iterdir()}
     assert drawn == {"a1", "a2", "a3"}
     assert all(file.read_bytes().startswith(b"\x89PNG") for file in (tmp_path / "figures").iterdir())
