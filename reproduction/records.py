@@ -11,6 +11,8 @@ from typing import Any
 
 HERE = Path(__file__).parent
 KEPT = HERE / "records"
+DIVERGED = ("the loss became", "the validation loss became", "what is trained is no number")
+"""How a run begins to say that it has."""
 SWEPT = "sweep.toml"
 """The file that the runs are of, beside their records: the one in sweeps/ may have changed since."""
 
@@ -37,9 +39,10 @@ class Rows:
 
     @property
     def ended(self) -> bool:
-        """Whether there are runs, and none of them is still to go on: those that failed will not."""
-        states = [row.get("state", "finished") for row in self.rows]
-        return bool(states) and set(states) <= {"finished", "failed"}
+        """Whether there are runs, and each has finished or diverged: one that failed for another reason, say
+        a full disk, is tried again by the next call.
+        """
+        return bool(self.rows) and len(self.values("seed")) + sum(map(_diverged, self.rows)) == len(self.rows)
 
     def accuracies(self) -> list[float]:
         """Test accuracies in %."""
@@ -47,6 +50,10 @@ class Rows:
 
     def __add__(self, others: Rows) -> Rows:
         return Rows(self.rows + others.rows)
+
+
+def _diverged(row: dict[str, str]) -> bool:
+    return row.get("state") == "failed" and row["error"].startswith(DIVERGED)
 
 
 def _is(told: str | None, wanted: str | float) -> bool:

@@ -41,7 +41,7 @@ OUT_OF_RANGE = {
         ["layer", "weights, but only", "are alive"],
     ),
     "layers kept dense": (
-        ["--source-density", "0.001", "--density", "0.0005", "--dense-first"],
+        ["--source-density", "0.001", "--dense-first"],
         ["density 0.001", "kept dense", "by themselves"],
     ),
     "levels below 0": (["--anneal", "-1"], ["anneal", "at least 0", "-1"]),

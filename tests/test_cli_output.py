@@ -77,3 +77,15 @@ def test_a_narrow_terminal_gets_a_line_for_each_cell(
 def test_the_version() -> None:
     ended = tombola("--version")
     assert (ended.status, ended.out, ended.err) == (0, f"tombola {__version__}\n", "")
+
+
+def test_json_has_null_for_what_is_no_finite_number(capsys: pytest.CaptureFixture[str]) -> None:
+    nan, inf = float("nan"), float("inf")
+    print_json({"loss": nan, "bounds": [inf, 1.5, (-inf, 2)], "within": {"a": nan, "b": "nan"}, "none": None})
+
+    def refuse(word: str) -> None:
+        raise AssertionError(word)
+
+    told = json.loads(capsys.readouterr().out, parse_constant=refuse)
+    wanted = {"loss": None, "bounds": [None, 1.5, [None, 2]], "within": {"a": None, "b": "nan"}, "none": None}
+    assert told == wanted

@@ -42,7 +42,7 @@ class Size:
 def trained() -> dict[str, list[Size]]:
     """Trained networks of every width, as float32 and in 8 bits, smallest first. Each width has the learning
     rate that is best on images held out of training, once all runs of the width have ended. One of which a
-    run has failed, as they do where the loss is no number any more, is not taken.
+    run has diverged is not taken.
     """
     found: dict[str, list[Size]] = {"float32": [], "int8": []}
     for width in sorted(WIDTHS):

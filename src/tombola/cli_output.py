@@ -24,8 +24,16 @@ _COLOURS = {"density": "green", "redraws": "yellow", "bits/w": "magenta"}
 
 
 def print_json(values: Mapping[str, Any]) -> None:
-    """One JSON object."""
-    print(json.dumps(values, indent=2, allow_nan=False))  # noqa: T201
+    """One JSON object, of which JSON has no word for a number that is not finite: null."""
+    print(json.dumps(_finite(values), indent=2, allow_nan=False))  # noqa: T201
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {key: _finite(each) for key, each in value.items()}
+    return [_finite(each) for each in value] if isinstance(value, (list, tuple)) else value
 
 
 def print_result(values: Mapping[str, Any]) -> None:

@@ -37,12 +37,6 @@ def test_bounds_for_every_pixel() -> None:
         certify(target, ticket, (low, high), input_shape=(1, 4, 3))
 
 
-def test_a_box_beyond_what_numbers_can_say() -> None:
-    target, ticket = TARGETS["inputs above 0"].build(), made("inputs above 0", "two_layers").ticket
-    with pytest.raises(ArgumentError, match=r"over a box of -1e\+308 to 1e\+308: it is beyond float64"):
-        certify(target, ticket, (-1e308, 1e308))
-
-
 def test_outputs_have_bounds_of_their_own() -> None:
     arrays = pairs([4, 3])
     weight, bias = arrays[0]

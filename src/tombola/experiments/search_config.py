@@ -53,7 +53,6 @@ class SearchConfig(SourceConfig):
         if self.method not in METHODS:
             raise unknown("method", self.method, METHODS)
         check_density(self.density)
-        self._check_room()
         if self.fan_scaling and self.scope == "global":
             raise ArgumentError("fan_scaling needs each layer's density beforehand: not with scope global")
         if isinstance(self.period, int):
@@ -70,19 +69,4 @@ class SearchConfig(SourceConfig):
         if self.anneal_epochs is not None and self.anneal == 0:
             raise ArgumentError(
                 "anneal_epochs says how long to anneal: give anneal, the number of levels, too"
-            )
-
-    def _check_room(self) -> None:
-        """Whether the source has what the ticket is to keep, as far as can be said before it is made."""
-        if self.source_mask is not None or self.ticket_rule is not None or self.anneal > 0:
-            return
-        if self.density > self.source_density:
-            raise ArgumentError(
-                f"ticket density {self.density:g} is above the source's density {self.source_density:g}: "
-                "a ticket keeps a part of its source; give a density, of all weights, up to that"
-            )
-        if self.method == "signed-supermask" and self.density == self.source_density:
-            raise ArgumentError(
-                f"density {self.density:g} prunes nothing of the source: a signed supermask changes signs "
-                "where weights are pruned"
             )

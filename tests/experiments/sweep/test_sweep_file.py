@@ -112,11 +112,6 @@ REFUSED = {
     "method": ("[[list]]\nmethod = 'iterant'", "run method=iterant,seed=0: unknown method 'iterant'"),
     "data": ("[grid]\ndata = ['digits', 'digitz']", "run data=digitz,seed=0: unknown data set 'digitz'"),
     "init": ("[grid]\ninit = ['nope']", "run init=nope,seed=0: unknown init 'nope'"),
-    "too sparse": ("[grid]\nsource_density = [0.3]", "ticket density 0.5 is above the source's density 0.3"),
-    "nothing pruned": (
-        "[[list]]\nmethod = 'signed-supermask'\ndensity = 1.0",
-        "density 1 prunes nothing of the source",
-    ),
     "of another command": ("command = 'train'\n[grid]\nrate = [0.1]", "unknown option in this sweep: 'rate'"),
     "not a list": ("[grid]\nrate = 0.1", r"'rate' in \[grid\] must be a list of values, got 0\.1"),
     "empty list": ("[grid]\nrate = []", r"'rate' in \[grid\] must be a list of values, got \[\]"),

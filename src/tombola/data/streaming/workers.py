@@ -87,9 +87,11 @@ def _begin(loader: DataLoader[Any]) -> Iterator[Any]:
     """
     if sys.platform == "win32":
         return iter(loader)
-    held = signal.pthread_sigmask(signal.SIG_BLOCK, _NOT_THEIRS)  # workers are born so, see _start
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     before = signal.getsignal(signal.SIGCHLD)
     try:
+        # Workers are born so, see _start. It may raise what came just before: hence within.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _NOT_THEIRS)
         return iter(loader)
     finally:
         # If it was set by other means than Python's, it cannot set it again.
@@ -115,7 +117,7 @@ def _unchanged(result: Any) -> Any:
 def _start(worker: int) -> None:
     """Begin a worker: signals are the main process's to take, and its death is the worker's, at once.
 
-    Until here they were held back, or one that came while workers start would have ended them.
+    Until here they were held back where workers are forked, or one that came then would have ended them.
     """
     del worker
     signal.signal(signal.SIGINT, signal.SIG_IGN)
