@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import math
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -78,6 +79,28 @@ def test_deepcopy_and_state_dict(name: str) -> None:
     other.load_state_dict(model.state_dict())
     assert torch.equal(other(images), model(images))
     assert torch.equal(copy.deepcopy(model)(images), model(images))
+
+
+@pytest.mark.parametrize("name", [n for n in MODELS if n.startswith(("conv", "vgg", "resnet"))])
+def test_pooling_before_the_relu_gives_the_bits_of_pooling_after_it(name: str) -> None:
+    """Outputs and gradients, at images for which ResNets have a pooling."""
+    model = MODELS[name](width=NARROW, image_size=65)
+    layers = list(copy.deepcopy(model).named_children())
+    poolings = [place for place, (_, layer) in enumerate(layers) if isinstance(layer, nn.MaxPool2d)]
+    for place in poolings:
+        assert isinstance(layers[place + 1][1], nn.ReLU)
+        layers[place], layers[place + 1] = layers[place + 1], layers[place]
+    usual = nn.Sequential(OrderedDict(layers))
+    assert poolings
+    images = torch.linspace(-9, 9, 2 * 3 * 65 * 65).reshape(2, 3, 65, 65).sin()
+    outputs = [network(images) for network in (model, usual)]
+    assert torch.equal(*outputs)
+    gradients = [
+        torch.autograd.grad(output.square().sum(), list(network.parameters()))
+        for output, network in zip(outputs, (model, usual), strict=True)
+    ]
+    assert any(bool(gradient.any()) for gradient in gradients[0])
+    assert all(map(torch.equal, *gradients))
 
 
 @every_model

@@ -122,7 +122,7 @@ def test_stem_and_strides(builder: Callable[..., nn.Module]) -> None:
     # 7×7 and 3×3 with "same" padding round up: 65 -> 33 -> 17.
     assert sizes_after(large, meta_images(2, 3, 65), names) == [33, 17, 17, 9, 5, 3]
     assert [name for name, _ in small.named_children()] == ["conv1", "bn1", "relu", *STAGES, "average", "fc"]
-    assert [name for name, _ in large.named_children()][2:5] == ["relu", "pool", "layer1"]
+    assert [name for name, _ in large.named_children()][2:5] == ["pool", "relu", "layer1"]
 
 
 def test_bottleneck_strides_in_the_three_by_three() -> None:

@@ -42,7 +42,7 @@ def test_four_poolings_and_an_average() -> None:
 
 def test_order_within_the_first_and_last_group() -> None:
     order = [name for name, _ in vgg16(width=0.02).named_children()]
-    assert order[:7] == ["conv1", "bn1", "relu1", "conv2", "bn2", "relu2", "pool1"]
+    assert order[:7] == ["conv1", "bn1", "relu1", "conv2", "bn2", "pool1", "relu2"]
     assert order[-5:] == ["conv13", "bn13", "relu13", "average", "fc"]
 
 

@@ -57,13 +57,16 @@ def _conv(model: str, pairs: int, width: float, in_channels: int, classes: int, 
     inputs = in_channels
     for pair, channels in enumerate(_CHANNELS[:pairs], start=1):
         outputs = scaled(channels, width)
-        for number in (2 * pair - 1, 2 * pair):
-            layers += [
-                (f"conv{number}", nn.Conv2d(inputs, outputs, kernel_size=3, padding=1)),
-                (f"relu{number}", nn.ReLU()),
-            ]
-            inputs = outputs
-        layers.append((f"pool{pair}", nn.MaxPool2d(2)))
+        first, second = 2 * pair - 1, 2 * pair
+        layers += [
+            (f"conv{first}", nn.Conv2d(inputs, outputs, kernel_size=3, padding=1)),
+            (f"relu{first}", nn.ReLU()),
+            (f"conv{second}", nn.Conv2d(outputs, outputs, kernel_size=3, padding=1)),
+            # Before the ReLU, which gives the same, bit for bit, of a quarter as much.
+            (f"pool{pair}", nn.MaxPool2d(2)),
+            (f"relu{second}", nn.ReLU()),
+        ]
+        inputs = outputs
     # Pooling rounds down, so an odd last row or column is dropped.
     features = inputs * (image_size // 2**pairs) ** 2
     hidden = [scaled(units, width) for units in _HIDDEN]

@@ -126,10 +126,11 @@ def _resnet(
     layers: OrderedDict[str, nn.Module] = OrderedDict(
         conv1=_conv(in_channels, channels, 3) if small else _conv(in_channels, channels, 7, stride=2),
         bn1=nn.BatchNorm2d(channels),
-        relu=nn.ReLU(),
     )
     if not small:
+        # Before the ReLU, which gives the same, bit for bit, of a quarter as much.
         layers["pool"] = nn.MaxPool2d(3, stride=2, padding=1)
+    layers["relu"] = nn.ReLU()
     for stage, (depth, nominal) in enumerate(zip(depths, _CHANNELS, strict=True), start=1):
         blocks: list[nn.Module] = []
         for position in range(depth):
