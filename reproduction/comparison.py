@@ -13,6 +13,9 @@ from scipy import stats
 Word = Literal["agrees", "disagrees", "not decided", "not run"]
 LEVEL = 0.05
 """Two-sided level of every test, and one minus the confidence of every interval."""
+LEARNT = 20.0
+"""Accuracy in % from which on a network counts as having learnt: twice that of chance, all sweeps having ten
+classes."""
 
 
 @dataclass(frozen=True)
@@ -90,12 +93,17 @@ def more(
 
 
 def not_less(statement: str, first: Sequence[float], second: Sequence[float], margin: float) -> Finding:
-    """Whether `first` is at most `margin` below `second`: the whole interval of their difference lies above
-    -margin (agrees), or below it (disagrees).
+    """Whether `first` is at most `margin` below `second`, accuracies in %: the whole interval of their
+    difference lies above -margin (agrees), or below it (disagrees). Nothing is decided where `second` has
+    learnt little, for at chance all are as good as each other.
     """
     figures = f"{spread(first)} against {spread(second)}"
     if min(len(first), len(second)) < 2:
         return Finding(statement, figures, "", "not run")
+    if fmean(second) < LEARNT:
+        return Finding(
+            statement, figures, f"the latter is below {LEARNT:g} %: it has not learnt", "not decided"
+        )
     found = contrast((1, first), (-1, second))
     word: Word = "agrees" if found.low > -margin else "disagrees" if found.high < -margin else "not decided"
     return Finding(statement, figures, f"Welch, margin {margin:g}: {found}", word)

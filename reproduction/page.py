@@ -14,9 +14,10 @@ PAGE = Path(__file__).parent / "verdicts.md"
 _HEAD = """# What came of the claims
 
 Written by `python -m reproduction judge` from the [records](README.md). *Agrees*, *disagrees*: the test
-said beside it decides, at a level of 5 %; *not decided*: it does not; *not run*: nothing is said. A claim
-disagrees where one of its statements does, and agrees where all that were run do. Accuracies are test
-accuracies in %, as mean ± standard deviation over n seeds; differences have their 95 % confidence interval.
+said beside it decides, at a level of 5 %; *not decided*: it does not; *not run*: not all of its runs have
+finished. A claim disagrees where one of its statements does, and agrees where all that were run do.
+Accuracies are test accuracies in %, as mean ± standard deviation over n seeds; differences have their 95 %
+confidence interval.
 """
 
 

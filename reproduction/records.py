@@ -44,9 +44,16 @@ class Rows:
         """
         return bool(self.rows) and len(self.values("seed")) + sum(map(_diverged, self.rows)) == len(self.rows)
 
+    @property
+    def begun(self) -> bool:
+        """Whether any run has finished."""
+        return bool(self.values("seed"))
+
     def accuracies(self) -> list[float]:
-        """Test accuracies in %."""
-        return [100 * value for value in self.values("test_accuracy")]
+        """Test accuracies in %, by seed; none before all runs have finished: where some have diverged, the
+        others are the luckier ones.
+        """
+        return [100 * value for value in self.values("test_accuracy")] if self.complete else []
 
     def __add__(self, others: Rows) -> Rows:
         return Rows(self.rows + others.rows)

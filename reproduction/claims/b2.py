@@ -35,7 +35,7 @@ class Network:
     def cut_through(self, density: float, rule: str) -> str:
         """How many of these networks have a layer without a weight left; empty for none."""
         there = runs(*self.sweeps).where(method="static", source_density=density, rule=rule).rows
-        count = sum(row["empty_layers"] not in ("", "[]") for row in there)
+        count = sum(row.get("empty_layers", "") not in ("", "[]") for row in there)
         return f"; {count} of {len(there)} {rule} masks leave a layer empty" if count else ""
 
     def dense(self) -> list[float]:
@@ -70,7 +70,7 @@ def findings() -> list[Finding]:
 
 def draw(figure: Figure) -> None:
     """Accuracy against the density of the mask, a panel for each network that was run."""
-    there = [network for network in NETWORKS if runs(*network.sweeps).accuracies()]
+    there = [network for network in NETWORKS if runs(*network.sweeps).begun]
     panels = density_panels(figure, [network.title for network in there], "density of the mask")
     for network, axes in zip(there, panels, strict=True):
         for number, rule in enumerate(RULES):

@@ -29,7 +29,7 @@ class Network:
 
     def run_widths(self) -> list[float]:
         """The widths that have been run at all."""
-        return [width for width in self.widths if self.runs().where(width=width).accuracies()]
+        return [width for width in self.widths if self.runs().where(width=width).begun]
 
 
 NETWORKS = (

@@ -87,6 +87,12 @@ def test_not_less_has_its_margin(less: float, word: str) -> None:
     assert not_less("", [value - less for value in reached], reached, margin=1.0).word == word
 
 
+def test_nothing_is_as_good_as_a_network_that_has_not_learnt() -> None:
+    found = not_less("", [10.0, 10.0, 10.0], [10.0, 10.0, 10.0], margin=1.0)
+    assert (found.word, found.test) == ("not decided", "the latter is below 20 %: it has not learnt")
+    assert not_less("", [21.0, 21.1], [21.0, 21.1], margin=1.0).word == "agrees"
+
+
 def test_how_figures_are_told() -> None:
     assert spread([60.0, 61.0, 62.0]) == "61.00 ± 1.00 (n = 3)"
     assert spread([60.0]) == "60.00 (n = 1)"

@@ -137,8 +137,9 @@ def test_rows_are_told_apart_by_numbers_and_words() -> None:
             {"state": "finished", "seed": "0", "rate": "", "method": "b", "test_accuracy": "0.1"},
         )
     )
-    assert rows.where(rate=0.1).accuracies() == [25.0, 50.0]  # by seed
-    assert rows.where(method="b", rate=0.1).accuracies() == [25.0]
+    assert rows.where(rate=0.1).values("test_accuracy") == [0.25, 0.5]  # by seed
+    assert rows.where(rate=0.1).accuracies() == []  # one has failed
+    assert rows.where(method="a").accuracies() == [50.0]
     assert len((rows + rows).rows) == 8
 
 
