@@ -1,9 +1,9 @@
-"""Claim: the command's runs take less time on a CPU since they keep what tensors give back.
+"""Claim: the command's runs on a CPU do not have the same memory cleared again and again.
 
 IteRand's step on batches of 128 random images of 32×32 on one thread, in fresh processes with and without
-`tombola.experiments.heap`, alternating. Printed are the processor time of a step (the median of 20), with
-over without, median and range of the pairs; page faults of a step, without and with; and the peak of resident
-memory, with over without.
+`tombola.experiments.heap`, alternating. Printed are the processor time of a step (the median of 20 after 20),
+with over without, median and range of the pairs; the page faults of a step, median and range, without and
+with; and the peak of resident memory, with over without.
 
     python benchmarks/heap.py [PAIRS]
 
@@ -28,7 +28,7 @@ from tombola import IteRand, Source, models
 from tombola.experiments.heap import keep_freed_memory
 
 CASES = (("conv6", 0.25, "bfloat16"), ("conv6", 0.5, "bfloat16"), ("conv6", 0.5, "float32"))
-CASES += (("conv6", 1.0, "float32"), ("resnet18", 0.25, "bfloat16"), ("resnet18", 1.0, "float32"))
+CASES += (("resnet18", 0.25, "bfloat16"),)
 STEPS = 20
 
 
@@ -43,11 +43,12 @@ def main() -> None:
         told = [[_process(model, width, precision, keep) for keep in (False, True)] for _ in range(pairs)]
         times = sorted(kept["seconds"] / plain["seconds"] for plain, kept in told)
         peaks = median(kept["peak"] / plain["peak"] for plain, kept in told)
-        faults = [median(pair[which]["faults"] for pair in told) for which in (0, 1)]
+        faults = [sorted(pair[which]["faults"] for pair in told) for which in (0, 1)]
         print(
             f"{f'{model} × {width:g}, {precision}':26}"
             f" time {median(times):.3f} ({times[0]:.3f} to {times[-1]:.3f})"
-            f"  page faults {faults[0]:6.0f}, {faults[1]:5.0f}  peak memory {peaks:.3f}",
+            f"  faults {', '.join(f'{median(f):.0f} ({f[0]:.0f} to {f[-1]:.0f})' for f in faults)}"
+            f"  peak memory {peaks:.3f}",
             flush=True,
         )
 
@@ -56,20 +57,20 @@ def _process(model: str, width: float, precision: str, keep: bool) -> dict[str, 
     """What `_measure` gives in a process of its own, in which the user has said nothing about memory."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_"))}
     command = [sys.executable, __file__, "step", model, str(width), precision, "keep" if keep else ""]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, env=clean)
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=clean)
     found: dict[str, float] = json.loads(done.stdout)
     return found
 
 
 def _measure(name: str, width: str, precision: str, keep: str) -> dict[str, float]:
     if keep and not keep_freed_memory():
-        sys.exit("freed memory is not kept: this is not glibc")
+        print("this is not glibc: nothing is kept", file=sys.stderr)
     torch.set_num_threads(1)
     model = models.build(name, width=float(width), in_channels=3, classes=10, image_size=32)
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     search = IteRand(Source(model, seed=0), 0.5, period=30)
     step = step_of(model, search.parameters(), precision, search.step)
-    for _ in range(4):
+    for _ in range(STEPS):
         step()
     before, times = resource.getrusage(resource.RUSAGE_SELF).ru_minflt, []
     for _ in range(STEPS):

@@ -91,6 +91,15 @@ def test_threads_and_layout_are_put_to_work() -> None:
     assert not Machine.prepare(RunConfig(device="cuda", precision="float32")).channels_last
 
 
+def test_freed_memory_is_kept_on_a_cpu_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    monkeypatch.setattr(machine, "keep_freed_memory", lambda: calls.append("kept"))
+    Machine.prepare(RunConfig(device="cuda", precision="float32"))
+    assert not calls
+    Machine.prepare(RunConfig(device="cpu", precision="float32"))
+    assert calls == ["kept"]
+
+
 def test_deterministic_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
     """cuBLAS refuses to work deterministically without a workspace of fixed size."""
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)

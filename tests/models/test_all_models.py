@@ -82,7 +82,7 @@ def test_deepcopy_and_state_dict(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [n for n in MODELS if n.startswith(("conv", "vgg", "resnet"))])
-def test_pooling_before_the_relu_gives_the_bits_of_pooling_after_it(name: str) -> None:
+def test_pooling_before_the_relu_gives_the_numbers_of_pooling_after_it(name: str) -> None:
     """Outputs and gradients, at images for which ResNets have a pooling."""
     model = MODELS[name](width=NARROW, image_size=65)
     layers = list(copy.deepcopy(model).named_children())

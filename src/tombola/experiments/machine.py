@@ -66,7 +66,7 @@ class Machine:
 
     @classmethod
     def prepare(cls, config: RunConfig) -> Machine:
-        """Set threads, determinism and how memory is kept as `config`, resolved, says."""
+        """Set threads and determinism as `config`, resolved, says; on a CPU, keep freed memory."""
         if config.threads is not None:
             torch.set_num_threads(config.threads)
         if config.deterministic:

@@ -23,9 +23,9 @@ def conv2(width: float = 1.0, in_channels: int = 3, classes: int = 10, image_siz
     """Conv-2: two 3×3 convolutions of 64 channels, 2×2 max-pooling, dense 256, 256, `classes`.
 
     Maps floats (N, in_channels, image_size, image_size) to logits (N, classes). `width` multiplies the
-    channels and the hidden dense layers. ReLU after every convolution and hidden dense layer, biases
-    everywhere, no normalisation. Layers: `conv1`, `conv2`, `fc1`, `fc2`, `fc3`. Raises ArgumentError for
-    an argument out of range, image_size < 2 among them.
+    channels and the hidden dense layers. ReLU after every convolution and hidden dense layer (behind the
+    pooling, where there is one), biases everywhere, no normalisation. Layers: `conv1`, `conv2`, `fc1`,
+    `fc2`, `fc3`. Raises ArgumentError for an argument out of range, image_size < 2 among them.
     """
     return _conv("conv2", 1, width, in_channels, classes, image_size)
 
@@ -62,7 +62,7 @@ def _conv(model: str, pairs: int, width: float, in_channels: int, classes: int, 
             (f"conv{first}", nn.Conv2d(inputs, outputs, kernel_size=3, padding=1)),
             (f"relu{first}", nn.ReLU()),
             (f"conv{second}", nn.Conv2d(outputs, outputs, kernel_size=3, padding=1)),
-            # Before the ReLU, which gives the same, bit for bit, of a quarter as much.
+            # Before the ReLU, which then has a quarter of the work, and gives the same.
             (f"pool{pair}", nn.MaxPool2d(2)),
             (f"relu{second}", nn.ReLU()),
         ]

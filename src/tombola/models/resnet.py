@@ -128,7 +128,7 @@ def _resnet(
         bn1=nn.BatchNorm2d(channels),
     )
     if not small:
-        # Before the ReLU, which gives the same, bit for bit, of a quarter as much.
+        # Before the ReLU, which then has a quarter of the work, and gives the same.
         layers["pool"] = nn.MaxPool2d(3, stride=2, padding=1)
     layers["relu"] = nn.ReLU()
     for stage, (depth, nominal) in enumerate(zip(depths, _CHANNELS, strict=True), start=1):

@@ -25,9 +25,9 @@ def vgg16(width: float = 1.0, in_channels: int = 3, classes: int = 10, image_siz
 
     Maps floats (N, in_channels, image_size, image_size) to logits (N, classes); images of other sizes
     from 16 upwards pass too. `width` multiplies the channels. 3×3 convolutions without bias, each
-    followed by batch normalisation and ReLU; 2×2 max-pooling after each of the first four groups, the
-    mean over all positions after the fifth. Layers: `conv1`, `bn1`, …, `conv13`, `bn13`, `fc`. Raises
-    ArgumentError for an argument out of range, image_size < 16 among them.
+    followed by batch normalisation and ReLU; 2×2 max-pooling before the last ReLU of each of the first four
+    groups, the mean over all positions after the fifth. Layers: `conv1`, `bn1`, …, `conv13`, `bn13`, `fc`.
+    Raises ArgumentError for an argument out of range, image_size < 16 among them.
     """
     return _vgg("vgg16", _VGG16, width, in_channels, classes, image_size)
 
@@ -56,7 +56,7 @@ def _vgg(
             ]
             inputs = outputs
         if group <= poolings:
-            # Before the last ReLU, which gives the same, bit for bit, of a quarter as much.
+            # Before the last ReLU, which then has a quarter of the work, and gives the same.
             layers.insert(-1, (f"pool{group}", nn.MaxPool2d(2)))
     layers += [("average", GlobalAverage()), ("fc", nn.Linear(inputs, classes))]
     return nn.Sequential(OrderedDict(layers))
