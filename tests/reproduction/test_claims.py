@@ -204,6 +204,21 @@ def test_c2_asks_for_a_better_ticket_of_no_more_bytes(kept: Path) -> None:
     assert words(c2.findings(), "supermasks' learning rate") == {"disagrees"}  # worse, and larger
 
 
+def test_c2_is_decided_by_other_seeds_once_all_of_them_have_ended(kept: Path) -> None:
+    def accuracy(options: dict[str, Any]) -> float:
+        better = (options["method"] == "signed-supermask") == (options["seed"] > 2)
+        return (0.75 if better else 0.7) + noise({"seed": options["seed"] % 3})
+
+    pretend(kept, "c2", accuracy)
+    assert words(c2.findings(), "supermasks' learning rate") == {"disagrees"}
+    pretend(kept, "c2-seeds", accuracy)
+    assert words(c2.findings(), "supermasks' learning rate") == {"agrees"}
+    assert "(n = 9) against 70.00" in c2.findings()[1].figures
+    table = kept / "c2-seeds" / "results.csv"
+    table.write_text(table.read_text().replace(",finished,", ",waiting,", 1))
+    assert words(c2.findings(), "supermasks' learning rate") == {"disagrees"}
+
+
 def test_the_page_tells_what_was_run_and_draws_it(
     kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

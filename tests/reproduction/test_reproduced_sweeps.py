@@ -22,9 +22,10 @@ def configs(sweep: str) -> list[RunConfig]:
 
 
 @pytest.mark.parametrize("sweep", FILES)
-def test_a_sweep_has_three_seeds_of_every_combination(sweep: str) -> None:
+def test_a_sweep_has_its_seeds_of_every_combination(sweep: str) -> None:
     runs = configs(sweep)
-    assert sorted(run.seed for run in runs) == sorted([0, 1, 2] * (len(runs) // 3))
+    seeds = range(3, 12) if sweep == "c2-seeds" else range(3)
+    assert sorted(run.seed for run in runs) == sorted([*seeds] * (len(runs) // len(seeds)))
     assert {run.precision for run in runs} == {"float32" if sweep.startswith(("b2", "c1")) else "bfloat16"}
     assert {run.device for run in runs} == {"cuda" if sweep.startswith("gpu-") else "cpu"}
 
@@ -43,13 +44,18 @@ def test_claims_and_sweeps_belong_together() -> None:
         ("b1-0.5-0.3", "b1-0.9-0.7", {"source_density"}),
         ("b2-0.05-0.01", "b2-0.2", {"source_density"}),
         ("a2", "a1-width-0.25", {"rate", "init"}),
+        ("c2-seeds", "c2", {"seed"}),
         ("gpu-a2-resnet18", "gpu-a1-resnet18", {"rate", "init", "width"}),
         ("gpu-b1-vgg16", "gpu-b1-resnet18", {"model"}),
     ],
 )
 def test_what_is_compared_differs_in_nothing_else(sweep: str, other: str, may_differ: set[str]) -> None:
     def settings(name: str) -> list[dict[str, Any]]:
-        of_one = [run for run in configs(name) if run.settings()["method"] in ("iterand", "static")]
+        of_one = [
+            run
+            for run in configs(name)
+            if run.settings()["method"] in ("iterand", "signed-supermask", "static")
+        ]
         return [{k: v for k, v in asdict(run).items() if k not in may_differ} for run in of_one]
 
     assert settings(sweep)
