@@ -60,6 +60,13 @@ def density_panels(figure: Figure, titles: Sequence[str], across: str) -> list[A
     return panels
 
 
+def on_log_scale(axes: Axes, densities: Sequence[float]) -> None:
+    """A logarithmic axis with ticks at these densities alone."""
+    axes.set_xscale("log")
+    axes.set_xticks(densities, [f"{density:g}" for density in densities])
+    axes.set_xticks([], minor=True)
+
+
 def points(
     axes: Axes,
     across: Sequence[float],

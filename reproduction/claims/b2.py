@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from reproduction.claims.b1 import RULES
 from reproduction.claims.claim import Claim
 from reproduction.comparison import Finding, greater, not_less
-from reproduction.figures import density_panels, points
+from reproduction.figures import density_panels, on_log_scale, points
 from reproduction.records import runs
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def draw(figure: Figure) -> None:
             values = [network.accuracies(density, rule) for density in network.densities]
             points(axes, network.densities, values, rule, f"C{number}", "-")
         points(axes, [1.0], [network.dense()], "dense", "black", "")
-        axes.set_xscale("log")
+        on_log_scale(axes, (1.0, *network.densities))
 
 
 CLAIM = Claim(

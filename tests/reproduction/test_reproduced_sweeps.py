@@ -45,6 +45,7 @@ def test_claims_and_sweeps_belong_together() -> None:
         ("b2-0.05-0.01", "b2-0.2", {"source_density"}),
         ("a2", "a1-width-0.25", {"rate", "init"}),
         ("c2-seeds", "c2", {"seed"}),
+        ("b3-imp-unscaled", "b3-imp", {"fan_scaling"}),
         ("gpu-a2-resnet18", "gpu-a1-resnet18", {"rate", "init", "width"}),
         ("gpu-b1-vgg16", "gpu-b1-resnet18", {"model"}),
     ],
@@ -54,7 +55,7 @@ def test_what_is_compared_differs_in_nothing_else(sweep: str, other: str, may_di
         of_one = [
             run
             for run in configs(name)
-            if run.settings()["method"] in ("iterand", "signed-supermask", "static")
+            if run.settings()["method"] in ("iterand", "signed-supermask", "static", "imp")
         ]
         return [{k: v for k, v in asdict(run).items() if k not in may_differ} for run in of_one]
 
