@@ -110,8 +110,8 @@ CLAIM = Claim(
     draw=draw,
     note=(
         "Fan scaling goes by the densities that training starts with. Those of RigL are the same from both "
-        "sources; those of IMP are not: from the sparse source a layer's weights are up to 2.5 times as large, "
-        "and so others of them fall under the one threshold that IMP has for all layers."
+        "sources; those of IMP are not: from the sparse source a layer's weights are up to 2.5 times as "
+        "large, and so others of them fall under the one threshold that IMP has for all layers."
     ),
     caption="Bars: standard deviation over seeds.",
 )
