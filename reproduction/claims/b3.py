@@ -21,21 +21,19 @@ DENSITIES = (0.2, 0.05)
 
 @dataclass(frozen=True)
 class Network:
-    """A network, and for each method its sweep and for how long it trains; `unscaled`: the sweep of IMP from
-    the sparse source without fan scaling, where the other has it.
+    """A network, and for each method its sweep and for how long it trains; `uniform`: the sweep of IMP from a
+    uniformly sparse source.
     """
 
     title: str
     sweeps: dict[str, str]
     epochs: dict[str, str]
-    unscaled: str | None = None
+    uniform: str | None = None
 
     def starts(self, method: str) -> dict[str, str]:
         """The sweeps of the method from the sparse source, by how to call that."""
-        scaled = {"a source of density 0.5": self.sweeps[method]}
-        if method != "imp" or self.unscaled is None:
-            return scaled
-        return {**scaled, "one without fan scaling": self.unscaled}
+        erk = {"an ERK source of density 0.5": self.sweeps[method]}
+        return {**erk, "a uniform one": self.uniform} if method == "imp" and self.uniform else erk
 
     def dense(self, method: str, density: float) -> list[float]:
         """Test accuracies in % from the dense network, by seed."""
@@ -55,7 +53,7 @@ NETWORKS = (
         "Conv-6, width 0.5",
         {"rigl": "b3-rigl", "imp": "b3-imp"},
         {"rigl": "10 epochs", "imp": "6 × 2 epochs"},
-        "b3-imp-unscaled",
+        "b3-imp-uniform",
     ),
     Network(
         "ResNet-18",
@@ -109,9 +107,10 @@ CLAIM = Claim(
     findings=findings,
     draw=draw,
     note=(
-        "Fan scaling goes by the densities that training starts with. Those of RigL are the same from both "
-        "sources; those of IMP are not: from the sparse source a layer's weights are up to 2.5 times as "
-        "large, and so others of them fall under the one threshold that IMP has for all layers."
+        "RigL ends at the same layerwise densities from both sources, by which its weights are scaled. IMP "
+        "ends at those that it finds, by one threshold for all layers; an ERK source limits them, and scales "
+        "the weights of some layers up to 2.5 times as large. A uniform one, without scaling, has half of the "
+        "dense network's own weights."
     ),
     caption="Bars: standard deviation over seeds.",
 )

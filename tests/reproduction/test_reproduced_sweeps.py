@@ -45,7 +45,7 @@ def test_claims_and_sweeps_belong_together() -> None:
         ("b2-0.05-0.01", "b2-0.2", {"source_density"}),
         ("a2", "a1-width-0.25", {"rate", "init"}),
         ("c2-seeds", "c2", {"seed"}),
-        ("b3-imp-unscaled", "b3-imp", {"fan_scaling"}),
+        ("b3-imp-uniform", "b3-imp", {"fan_scaling", "rule"}),
         ("gpu-a2-resnet18", "gpu-a1-resnet18", {"rate", "init", "width"}),
         ("gpu-b1-vgg16", "gpu-b1-resnet18", {"model"}),
     ],
