@@ -108,9 +108,9 @@ CLAIM = Claim(
     draw=draw,
     note=(
         "RigL ends at the same layerwise densities from both sources, by which its weights are scaled. IMP "
-        "ends at those that it finds, by one threshold for all layers; an ERK source limits them, and scales "
-        "the weights of some layers up to 2.5 times as large. A uniform one, without scaling, has half of the "
-        "dense network's own weights."
+        "ends at those that it finds, by one threshold for all layers; an ERK source limits them, and has "
+        "the weights of some layers up to 2.5 times as large. A uniform one, without scaling, has half of "
+        "the dense network's own weights."
     ),
     caption="Bars: standard deviation over seeds.",
 )
