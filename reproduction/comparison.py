@@ -13,9 +13,9 @@ from scipy import stats
 Word = Literal["agrees", "disagrees", "not decided", "not run"]
 LEVEL = 0.05
 """Two-sided level of every test, and one minus the confidence of every interval."""
-LEARNT = 20.0
-"""Accuracy in % from which on a network counts as having learnt: twice that of chance, all sweeps having ten
-classes."""
+LEARNT = 30.0
+"""Accuracy in % from which on a network counts as having learnt: three times that of chance among the ten
+classes that all sweeps have."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,13 @@ class Contrast:
     high: float
     p: float
 
+    @property
+    def interval(self) -> str:
+        """The estimate with its interval."""
+        return f"{self.estimate:+.2f} ({self.low:+.2f} … {self.high:+.2f})"
+
     def __str__(self) -> str:
-        p = f"p = {self.p:.2g}" if self.p >= 1e-4 else "p < 0.0001"
-        return f"{self.estimate:+.2f} ({self.low:+.2f} … {self.high:+.2f}), {p}"
+        return f"{self.interval}, {f'p = {self.p:.2g}' if self.p >= 1e-4 else 'p < 0.0001'}"
 
 
 def contrast(*terms: tuple[float, Sequence[float]]) -> Contrast:
@@ -106,7 +110,7 @@ def not_less(statement: str, first: Sequence[float], second: Sequence[float], ma
         )
     found = contrast((1, first), (-1, second))
     word: Word = "agrees" if found.low > -margin else "disagrees" if found.high < -margin else "not decided"
-    return Finding(statement, figures, f"Welch, margin {margin:g}: {found}", word)
+    return Finding(statement, figures, f"Welch, margin {margin:g}: {found.interval}", word)
 
 
 def _signed(found: Contrast) -> Word:

@@ -14,10 +14,14 @@ PAGE = Path(__file__).parent / "verdicts.md"
 _HEAD = """# What came of the claims
 
 Written by `python -m reproduction judge` from the [records](README.md). *Agrees*, *disagrees*: the test
-said beside it decides, at a level of 5 %; *not decided*: it does not; *not run*: not all of its runs have
-finished. A claim disagrees where one of its statements does, and agrees where all that were run do.
-Accuracies are test accuracies in %, as mean ± standard deviation over n seeds; differences have their 95 %
-confidence interval.
+said beside it decides; *not decided*: it does not; *not run*: not all of its runs have ended. *Better* is
+decided by a p-value below 5 %, *as good* by whether the 95 % interval of the difference lies above minus
+the margin, or below it. These are levels of one statement: of twenty differences that are none, one is
+"decided". A claim disagrees where one of its statements does, and agrees where all that were run do.
+
+Accuracies are test accuracies in %, as mean ± standard deviation over n seeds; a run that diverged counts
+as 10 %, chance. Differences have their 95 % confidence interval. [What was known when each rule was
+written](README.md#how-it-is-judged).
 """
 
 

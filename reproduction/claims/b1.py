@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 from reproduction.claims.claim import Claim
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 RULES = ("uniform", "erk", "pyramidal", "balanced")
-DECIDES = "uniform"
-"""The rule under which a ticket has the densities, layer by layer, that it has in the dense source."""
 MARGIN = 1.0
 """Points that a sparse source may cost."""
 
@@ -33,6 +32,13 @@ class Network:
         there = runs(*self.sweeps).where(source_density=density)
         return there.where(rule=rule) if density < 1 else there
 
+    def best(self, density: float) -> str | None:
+        """The rule that is best on images held out of training; None before all runs of all have finished."""
+        groups = {rule: self.runs(density, rule) for rule in RULES}
+        if not all(group.complete for group in groups.values()):
+            return None
+        return max(RULES, key=lambda rule: fmean(groups[rule].values("validation_accuracy")))
+
 
 NETWORKS = (
     Network("Conv-6, width 0.5, 4 epochs", ("b1-0.9-0.7", "b1-0.5-0.3"), (0.9, 0.7, 0.5, 0.3)),
@@ -42,17 +48,20 @@ NETWORKS = (
 
 
 def findings() -> list[Finding]:
-    """Tickets of uniformly sparse sources against those of the dense one, at equal densities."""
-    return [
-        not_less(
-            f"{network.title}: a source of density {density:g} holds as good a ticket as a dense one",
-            network.runs(density, DECIDES).accuracies(),
-            network.runs(1.0).accuracies(),
-            MARGIN,
-        )
-        for network in NETWORKS
-        for density in network.densities
-    ]
+    """Tickets of sparse sources, uniform ones and those of the best rule, against those of the dense one."""
+    found = []
+    for network in NETWORKS:
+        for density in network.densities:
+            best, dense = network.best(density), network.runs(1.0).accuracies()
+            chosen = network.runs(density, best).accuracies() if best else []
+            sources = {
+                "a uniform source": network.runs(density, "uniform").accuracies(),
+                f"the best of four sources{f' ({best})' if best else ''}": chosen,
+            }
+            for source, accuracies in sources.items():
+                ticket = f"{network.title}: IteRand finds as good a ticket in {source} of density {density:g}"
+                found.append(not_less(f"{ticket} as in the dense one", accuracies, dense, MARGIN))
+    return found
 
 
 def draw(figure: Figure) -> None:
@@ -74,8 +83,11 @@ CLAIM = Claim(
     findings=findings,
     draw=draw,
     note=(
-        "The uniform rule decides: all that differs then is the source. Under the others a ticket, which "
-        "thins its source evenly, has other layerwise densities, too."
+        "A search that finds none does not show that there is none. Where the source is uniform it is all "
+        "that differs; under another rule a ticket, which thins its source evenly, has other layerwise "
+        "densities than in the dense source. The best of four is taken on images held out of training, but"
+        " by the very runs that are compared, which flatters it. Conv-6's learning rate was chosen with "
+        "the dense source."
     ),
     caption=(
         "Tickets of one density (Conv-6: 0.15, with fan scaling; others: 0.1, without) by IteRand; bars: "

@@ -96,33 +96,50 @@ def test_a3_compares_widths(kept: Path, less: float, word: Word) -> None:
     assert words(a3.findings(), "30 epochs") == {word}
 
 
-def test_b1_is_decided_by_the_uniform_rule(kept: Path) -> None:
+def test_b1_judges_the_uniform_rule_and_the_best(kept: Path) -> None:
     def accuracy(options: dict[str, Any]) -> float:
         if options["source_density"] == 1:
             return 0.5 + noise(options)
         level = 0.4 if options["source_density"] == 0.3 else 0.5
-        return noise(options) + level + (0.0 if options["rule"] == "uniform" else 0.2)
+        return noise(options) + level + {"uniform": 0.0, "erk": 0.2}.get(options["rule"], -0.1)
 
     pretend(kept, "b1-0.9-0.7", accuracy)
-    assert words(b1.findings(), "Conv-6", "0.9 ") == {"agrees"}
+    assert words(b1.findings(), "Conv-6", "uniform", "0.9 ") == {"agrees"}
     assert words(b1.findings(), "Conv-6", "0.3 ") == {"not run"}
     pretend(kept, "b1-0.5-0.3", accuracy)
-    assert words(b1.findings(), "Conv-6", "0.3 ") == {"disagrees"}
+    assert words(b1.findings(), "Conv-6", "uniform", "0.3 ") == {"disagrees"}
+    assert words(b1.findings(), "Conv-6", "best of four sources (erk)", "0.3 ") == {"agrees"}
+    table = kept / "b1-0.5-0.3" / "results.csv"
+    name = '"rule=balanced,source_density=0.3,seed=0"'
+    ended, waiting = (f"{name},{state}," for state in ("finished", "waiting"))
+    assert ended in table.read_text()
+    table.write_text(table.read_text().replace(ended, waiting))  # of a rule that would not be chosen
+    assert words(b1.findings(), "Conv-6", "best of four", "0.3 ") == {"not run"}
+    assert words(b1.findings(), "Conv-6", "uniform", "0.3 ") == {"disagrees"}
 
 
-def test_a_group_is_judged_once_all_its_runs_have_finished(kept: Path) -> None:
+@pytest.mark.parametrize(
+    ("state", "error", "word"),
+    [
+        ("waiting", "", "not run"),
+        ("failed", "No space left on device", "not run"),  # the next call tries it again
+        ("failed", "the loss became nan in epoch 1", "not decided"),  # 10 %
+    ],
+)
+def test_a_group_is_judged_once_all_its_runs_have_ended(
+    kept: Path, state: str, error: str, word: Word
+) -> None:
     pretend(kept, "b3-rigl", lambda options: 0.7 + noise(options))
     assert words(b3.findings(), "Conv-6", "RigL", "0.2") == {"agrees"}
     table = kept / "b3-rigl" / "results.csv"
     name = '"density=0.2,epochs=10,method=rigl,rule=erk,source_density=0.5,ticket_rule=erk,seed=0"'
-    (line,) = [line for line in table.read_text().splitlines() if line.startswith(name)]
-    for state, error in (("waiting", ""), ("failed", "the loss became nan in epoch 1")):
-        changed = line.replace(",finished,", f",{state},") + error
-        assert changed != line
-        table.write_text(table.read_text().replace(line, changed))
-        line = changed
-        assert words(b3.findings(), "Conv-6", "RigL", "0.2") == {"not run"}
-        assert words(b3.findings(), "Conv-6", "RigL", "0.05") == {"agrees"}
+    (line,) = [line for line in table.read_text().splitlines() if line.startswith(f"{name},finished,")]
+    told = line.replace(",finished,", f",{state},") + error
+    table.write_text(table.read_text().replace(line, told))
+    assert words(b3.findings(), "Conv-6", "RigL", "to density 0.2") == {word}
+    assert words(b3.findings(), "Conv-6", "RigL", "to density 0.05") == {"agrees"}
+    counted = "50.03 ± 34.67 (n = 3) against" in b3.findings()[0].figures  # 10, 70 and 70.1 %
+    assert counted == (word == "not decided")
 
 
 def test_b2_and_b3(kept: Path) -> None:
@@ -149,10 +166,10 @@ def test_b2_and_b3(kept: Path) -> None:
     assert words(b3.findings(), "Conv-6", "RigL") == {"agrees"}
     assert words(b3.findings(), "Conv-6", "IMP") == {"not run"}
     pretend(kept, "b3-imp", from_source)
-    assert words(b3.findings(), "Conv-6", "IMP", "ERK") == {"disagrees"}
-    assert words(b3.findings(), "Conv-6", "IMP", "uniform") == {"not run"}
+    assert words(b3.findings(), "Conv-6", "IMP", "from an ERK") == {"disagrees"}
+    assert words(b3.findings(), "Conv-6", "IMP", "from a uniform") == {"not run"}
     pretend(kept, "b3-imp-uniform", lambda options: 0.7 + noise(options))
-    assert words(b3.findings(), "Conv-6", "IMP", "uniform") == {"agrees"}
+    assert words(b3.findings(), "Conv-6", "IMP", "from a uniform") == {"agrees"}
 
 
 def test_c1_compares_with_networks_of_at_least_as_many_bytes(kept: Path) -> None:

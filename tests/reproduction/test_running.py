@@ -138,7 +138,7 @@ def test_rows_are_told_apart_by_numbers_and_words() -> None:
         )
     )
     assert rows.where(rate=0.1).values("test_accuracy") == [0.25, 0.5]  # by seed
-    assert rows.where(rate=0.1).accuracies() == []  # one has failed
+    assert rows.where(rate=0.1).accuracies() == []  # one has failed, and not by diverging
     assert rows.where(method="a").accuracies() == [50.0]
     assert len((rows + rows).rows) == 8
 
