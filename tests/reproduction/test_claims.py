@@ -116,6 +116,9 @@ def test_b1_judges_the_uniform_rule_and_the_best(kept: Path) -> None:
     table.write_text(table.read_text().replace(ended, waiting))  # of a rule that would not be chosen
     assert words(b1.findings(), "Conv-6", "best of four", "0.3 ") == {"not run"}
     assert words(b1.findings(), "Conv-6", "uniform", "0.3 ") == {"disagrees"}
+    pretend(kept, "b1-seeds", lambda options: 0.5 + noise({"seed": options["seed"] % 3}))
+    assert words(b1.findings(), "Conv-6", "uniform", "0.3 ") == {"agrees"}
+    assert "(n = 9) against 50.00 ± 0.09 (n = 9)" in b1.findings()[0].figures
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ def configs(sweep: str) -> list[RunConfig]:
 @pytest.mark.parametrize("sweep", FILES)
 def test_a_sweep_has_its_seeds_of_every_combination(sweep: str) -> None:
     runs = configs(sweep)
-    seeds = range(3, 12) if sweep == "c2-seeds" else range(3)
+    seeds = range(3, 12) if sweep.endswith("-seeds") else range(3)
     assert sorted(run.seed for run in runs) == sorted([*seeds] * (len(runs) // len(seeds)))
     assert {run.precision for run in runs} == {"float32" if sweep.startswith(("b2", "c1")) else "bfloat16"}
     assert {run.device for run in runs} == {"cuda" if sweep.startswith("gpu-") else "cpu"}
@@ -45,6 +45,7 @@ def test_claims_and_sweeps_belong_together() -> None:
         ("b2-0.05-0.01", "b2-0.2", {"source_density"}),
         ("a2", "a1-width-0.25", {"rate", "init"}),
         ("c2-seeds", "c2", {"seed"}),
+        ("b1-seeds", "b1-0.9-0.7", {"seed", "source_density"}),
         ("b3-imp-uniform", "b3-imp", {"fan_scaling", "rule"}),
         ("gpu-a2-resnet18", "gpu-a1-resnet18", {"rate", "init", "width"}),
         ("gpu-b1-vgg16", "gpu-b1-resnet18", {"model"}),
