@@ -21,8 +21,8 @@ MARGIN = 1.0
 
 @dataclass(frozen=True)
 class Network:
-    """A network, its sweeps, and the densities of its sources, greatest first; `seeds`: a sweep of other seeds,
-    dense and uniform.
+    """A network, its sweeps, and the densities of its sources, greatest first; `seeds`: a sweep of others,
+    of the dense source and uniform ones.
     """
 
     title: str
