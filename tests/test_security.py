@@ -27,6 +27,8 @@ importlib.util.spec_from_file_location pandas.read_pickle torch.load numpy.load"
 MODULES, CALLS = frozenset(_MODULES.split()), frozenset(_CALLS.split())
 # The package's own modules by name; a module:function that was asked for; scikit-learn's tables.
 IMPORTERS = {"_lazy.py", "models/registry.py", "data/tabular.py"}
+# It asks the process for a function that is there already: with a name, CDLL would run what is in a file.
+OF_THE_PROCESS = {"experiments/heap.py": "ctypes.CDLL(None)"}
 
 
 def offences(path: Path, text: str) -> list[str]:
@@ -41,6 +43,9 @@ def offences(path: Path, text: str) -> list[str]:
         elif isinstance(node, ast.Call) and _runs(path, node):
             found.append(ast.unparse(node))
         found += [name for name in names if name.partition(".")[0] in MODULES or name in CALLS]
+    allowed = OF_THE_PROCESS.get(path.as_posix())
+    if allowed is not None and text.count("ctypes") == 1 + text.count(allowed):  # the import, and these
+        found = [name for name in found if name != "ctypes"]
     return found
 
 
@@ -59,6 +64,20 @@ def _runs(path: Path, call: ast.Call) -> bool:
 @pytest.mark.parametrize("path", sorted(p.relative_to(SOURCES) for p in SOURCES.rglob("*.py")), ids=str)
 def test_no_source_file_runs_what_it_reads(path: Path) -> None:
     assert offences(path, (SOURCES / path).read_text()) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "line", "found"),
+    [
+        ("experiments/heap.py", "ctypes.CDLL(None)", []),
+        ("experiments/heap.py", "ctypes.CDLL(path)", ["ctypes"]),
+        ("experiments/heap.py", "ctypes.CDLL(None), ctypes.CDLL('libc.so')", ["ctypes"]),
+        ("experiments/heap.py", "ctypes.cdll.LoadLibrary(path)", ["ctypes"]),
+        ("experiments/loop.py", "ctypes.CDLL(None)", ["ctypes"]),
+    ],
+)
+def test_a_library_of_the_process_itself_is_no_file(path: str, line: str, found: list[str]) -> None:
+    assert offences(Path(path), f"import ctypes\n{line}\n") == found
 
 
 @pytest.mark.parametrize(
