@@ -1,9 +1,9 @@
 """What the C library does with memory that tensors give back: kept for the next step.
 
 glibc returns the free top of its heap to the kernel, and every block of more than 32 MiB. The next step of
-training asks for the same memory again, whose pages the kernel then has to clear once more. How much of the
-heap is its top depends on what chances to lie there: of equal runs some pay for it at every step and some
-never (`benchmarks/heap.py`).
+training asks for the same memory again, whose pages the kernel then has to clear once more: up to a fifth of
+a step's time on a CPU (`benchmarks/heap.py`). How much of the heap is its top depends on what chances to lie
+there, so that of equal runs some pay for it at every step and some never.
 """
 
 from __future__ import annotations
