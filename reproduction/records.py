@@ -79,6 +79,13 @@ def runs(*sweeps: str) -> Rows:
     return sum((table(KEPT / sweep / "results.csv") for sweep in sweeps), Rows(()))
 
 
+def deciding(seeds: str | None, *sweeps: str) -> tuple[str, ...]:
+    """The sweep of other seeds, named before it was run to decide alone, once it has ended; the first until
+    then.
+    """
+    return (seeds,) if seeds and runs(seeds).ended else sweeps
+
+
 def curves(sweep: str) -> Rows:
     """Epoch after epoch of these runs, under their names."""
     return table(KEPT / sweep / "curves.csv")

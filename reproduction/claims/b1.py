@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from reproduction.claims.claim import Claim
 from reproduction.comparison import Finding, not_less
 from reproduction.figures import density_panels, points
-from reproduction.records import Rows, runs
+from reproduction.records import Rows, deciding, runs
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,7 +39,7 @@ class Network:
         """Test accuracies in % with the uniform source of that density, and with the dense one: of the other
         seeds once all have ended.
         """
-        there = runs(self.seeds) if self.seeds and runs(self.seeds).ended else runs(*self.sweeps)
+        there = runs(*deciding(self.seeds, *self.sweeps))
         sparse = there.where(source_density=density, rule="uniform")
         return sparse.accuracies(), there.where(source_density=1.0).accuracies()
 

@@ -20,13 +20,16 @@ DENSITIES = (0.2, 0.05)
 
 @dataclass(frozen=True)
 class Training:
-    """A method under one of the sources: the sweep of its runs, what to call it, where it may be."""
+    """A method under one of the sources: the sweep of its runs, what to call it, where it may be, and how
+    that is drawn.
+    """
 
     sweep: str
     method: str
     title: str
     source: float
     where: str
+    style: str = "--"
 
     def accuracies(self, density: float) -> list[float]:
         """Test accuracies in % of the networks that end at this density, by seed."""
@@ -49,21 +52,21 @@ class Confined:
         """RigL, whose masks have the same layerwise densities from first to last in both."""
         title = f"RigL ({epochs} epochs)"
         within = Training(sweep, "rigl", title, 0.5, "growing within an ERK source of density 0.5")
-        return cls(within, Training(sweep, "rigl", title, 1.0, "growing anywhere"))
+        return cls(within, Training(sweep, "rigl", title, 1.0, "growing anywhere", "-"))
 
     @classmethod
-    def imp(cls, sweep: str, epochs: int, dense_sweep: str, rule: str) -> Confined:
+    def imp(cls, sweep: str, epochs: int, dense_sweep: str, rule: str, style: str = "--") -> Confined:
         """IMP with five rounds."""
         title = f"IMP (6 × {epochs} epochs)"
-        within = Training(sweep, "imp", title, 0.5, f"from {rule} source of density 0.5")
-        return cls(within, Training(dense_sweep, "imp", title, 1.0, "from the dense network"))
+        within = Training(sweep, "imp", title, 0.5, f"from {rule} source of density 0.5", style)
+        return cls(within, Training(dense_sweep, "imp", title, 1.0, "from the dense network", "-"))
 
 
 NETWORKS = {
     "Conv-6, width 0.5": (
         Confined.rigl("b3-rigl", 10),
         Confined.imp("b3-imp", 2, "b3-imp", "an ERK"),
-        Confined.imp("b3-imp-uniform", 2, "b3-imp", "a uniform"),
+        Confined.imp("b3-imp-uniform", 2, "b3-imp", "a uniform", ":"),
     ),
     "ResNet-18": (
         Confined.rigl("gpu-b3-resnet18", 100),
@@ -100,9 +103,8 @@ def draw(figure: Figure) -> None:
         lines = dict.fromkeys(one for each in trainings for one in (each.dense, each.sparse))
         for one in lines:
             colour = "C0" if one.method == "rigl" else "C1"
-            style = "-" if one.source == 1 else ":" if "uniform" in one.where else "--"
             values = [one.accuracies(density) for density in DENSITIES]
-            points(axes, DENSITIES, values, f"{one.title} {one.where}", colour, style)
+            points(axes, DENSITIES, values, f"{one.title} {one.where}", colour, one.style)
         on_log_scale(axes, DENSITIES)
 
 

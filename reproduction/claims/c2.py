@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from reproduction.claims.claim import Claim
 from reproduction.comparison import Finding, greater
 from reproduction.figures import against_epochs, points
-from reproduction.records import Rows, curves, runs
+from reproduction.records import Rows, curves, deciding, runs
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,11 +23,9 @@ def supermasks(sweep: str = SWEEP) -> Rows:
     return runs(sweep).where(method="signed-supermask")
 
 
-def deciding() -> str:
-    """The sweep by which supermasks are compared with IteRand at their learning rate and scores: that of the
-    nine other seeds once it has ended.
-    """
-    return SEEDS if runs(SEEDS).ended else SWEEP
+def tuned() -> str:
+    """The sweep by which supermasks are compared with IteRand at their learning rate and scores."""
+    return deciding(SEEDS, SWEEP)[0]
 
 
 def baselines() -> dict[str, tuple[str, Rows]]:
@@ -35,8 +33,8 @@ def baselines() -> dict[str, tuple[str, Rows]]:
     return {
         "IteRand as in the paper": (PAPER, runs(PAPER).where(method="iterand", init="signed_constant")),
         "IteRand with the supermasks' learning rate and scores": (
-            deciding(),
-            runs(deciding()).where(method="iterand"),
+            tuned(),
+            runs(tuned()).where(method="iterand"),
         ),
     }
 
@@ -64,7 +62,7 @@ def _against(title: str, ours: Rows, others: Rows) -> Finding:
 def draw(figure: Figure) -> None:
     """Accuracy against bytes, and validation accuracy over the epochs."""
     sizes, course = figure.subplots(1, 2)
-    ours = {sweep: (sweep, supermasks(sweep)) for sweep in dict.fromkeys((SWEEP, deciding()))}
+    ours = {sweep: (sweep, supermasks(sweep)) for sweep in dict.fromkeys((SWEEP, tuned()))}
     groups = {
         SIGNED: ours.pop(SWEEP),
         **{f"{SIGNED}, other seeds": each for each in ours.values()},
