@@ -81,7 +81,7 @@ def greater(statement: str, first: Sequence[float], second: Sequence[float]) -> 
     if min(len(first), len(second)) < 2:
         return Finding(statement, figures, "", "not run")
     found = contrast((1, first), (-1, second))
-    return Finding(statement, figures, f"Welch: {found}", _signed(found))
+    return Finding(statement, figures, f"Welch: {found}", word_of(found))
 
 
 def more(
@@ -93,7 +93,7 @@ def more(
         return Finding(statement, "", "", "not run")
     found = contrast(*zip((1, -1, -1, 1), groups, strict=True))
     figures = " against ".join(f"{fmean(a) - fmean(b):+.2f}" for a, b in (first, second))
-    return Finding(statement, figures, f"Welch–Satterthwaite: {found}", _signed(found))
+    return Finding(statement, figures, f"Welch–Satterthwaite: {found}", word_of(found))
 
 
 def not_less(statement: str, first: Sequence[float], second: Sequence[float], margin: float) -> Finding:
@@ -110,10 +110,16 @@ def not_less(statement: str, first: Sequence[float], second: Sequence[float], ma
         )
     found = contrast((1, first), (-1, second))
     word: Word = "agrees" if found.low > -margin else "disagrees" if found.high < -margin else "not decided"
-    return Finding(statement, figures, f"Welch, margin {margin:g}: {found.interval}", word)
+    less = (
+        f": lower, whether by more than {margin:g} is open"
+        if word == "not decided" and found.high < 0
+        else ""
+    )
+    return Finding(statement, figures, f"Welch, margin {margin:g}: {found.interval}{less}", word)
 
 
-def _signed(found: Contrast) -> Word:
+def word_of(found: Contrast) -> Word:
+    """What a difference decides that is claimed to be greater than 0."""
     if found.p >= LEVEL:
         return "not decided"
     return "agrees" if found.estimate > 0 else "disagrees"

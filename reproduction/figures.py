@@ -41,7 +41,7 @@ def save(claim: Claim, data: str) -> Path:
     claim.draw(figure)
     for axes in figure.axes:
         axes.grid(alpha=0.3)
-        axes.legend(fontsize=8)
+        axes.legend(fontsize=8, handlelength=3.5)
     FIGURES.mkdir(exist_ok=True)
     file = FIGURES / f"{claim.name}.png"
     figure.suptitle(data, fontsize=10)

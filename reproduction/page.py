@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
+from typing import get_args
 
 from reproduction import figures, machine, records
 from reproduction.claims.claim import Claim, verdict
-from reproduction.comparison import Finding
+from reproduction.comparison import Finding, Word
 from reproduction.sweeps import command_of
 
 PAGE = Path(__file__).parent / "verdicts.md"
@@ -21,7 +23,7 @@ the margin, or below it. These are levels of one statement: of twenty difference
 
 Accuracies are test accuracies in %, as mean ± standard deviation over n seeds; a run that diverged counts
 as 10 %, chance. Differences have their 95 % confidence interval. [What was known when each rule was
-written](README.md#how-it-is-judged).
+written](README.md#what-was-known-when-each-rule-was-written).
 """
 
 
@@ -32,14 +34,15 @@ def write(claims: Iterable[Claim], page: Path = PAGE) -> None:
         f"| [{claim.name.upper()}](#{claim.name}) | {claim.title} | {verdict(found)} | {_count(found)} |"
         for claim, found in judged
     ]
-    summary = "\n".join(["| claim | | verdict | statements run |", "| --- | --- | --- | --- |", *rows])
+    summary = "\n".join(["| claim | | verdict | its statements |", "| --- | --- | --- | --- |", *rows])
     parts = [_HEAD, summary, *(_section(claim, found) for claim, found in judged)]
     page.write_text("\n\n".join(part.strip() for part in parts) + "\n")
 
 
 def _count(found: list[Finding]) -> str:
-    run = sum(finding.word != "not run" for finding in found)
-    return f"{run} of {len(found)}"
+    """How many statements came to each verdict."""
+    words = Counter(finding.word for finding in found)
+    return ", ".join(f"{word}: {words[word]}" for word in get_args(Word) if words[word])
 
 
 def _section(claim: Claim, found: list[Finding]) -> str:
@@ -57,6 +60,8 @@ def _section(claim: Claim, found: list[Finding]) -> str:
         rows = [f"| {each.statement} | {each.figures} | {each.test} | {each.word} |" for each in run]
         head = ["| statement | measured | test | verdict |", "| --- | --- | --- | --- |"]
         parts.append("\n".join([*head, *rows]))
+    if claim.table and (told := claim.table()):
+        parts.append(told)
     idle = [finding.statement for finding in found if finding.word == "not run"]
     if idle:
         items = "".join(f"<li>{statement}</li>\n" for statement in idle)

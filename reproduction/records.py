@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from statistics import fmean
+from typing import Any, TypeVar
+
+Setting = TypeVar("Setting", bound=Hashable)
 
 HERE = Path(__file__).parent
 KEPT = HERE / "records"
@@ -76,19 +80,43 @@ def _is(told: str | None, wanted: str | float) -> bool:
 
 def runs(*sweeps: str) -> Rows:
     """The finished and unfinished runs of sweeps, one after another; none of one that was not run."""
-    return sum((table(KEPT / sweep / "results.csv") for sweep in sweeps), Rows(()))
+    return sum(map(_runs, sweeps), Rows(()))
 
 
-def deciding(seeds: str | None, *sweeps: str) -> tuple[str, ...]:
-    """The sweep of other seeds, named before it was run to decide alone, once it has ended; the first until
-    then.
+def _runs(sweep: str) -> Rows:
+    """With the options that all of them share, which a table has of those alone that have finished."""
+    told = table(KEPT / sweep / "results.csv")
+    file = KEPT / sweep / SWEPT
+    options = tomllib.loads(file.read_text())["options"] if told.rows else {}
+    shared = {name: value if isinstance(value, str) else json.dumps(value) for name, value in options.items()}
+    return Rows(tuple({**row, **{k: v for k, v in shared.items() if not row.get(k)}} for row in told.rows))
+
+
+def deciding(seeds: str | None, *sweeps: str) -> Rows:
+    """The runs that decide: those of other seeds, in a sweep that was named before it was run, once it has
+    ended, and of the first `sweeps` until then.
     """
-    return (seeds,) if seeds and runs(seeds).ended else sweeps
+    others = runs(seeds) if seeds else Rows(())
+    return others if others.ended else runs(*sweeps)
 
 
-def curves(sweep: str) -> Rows:
+def best(settings: Mapping[Setting, Rows]) -> Setting | None:
+    """Which setting is best on images held out of training, once all runs of all have ended; one of which a
+    run has diverged is not taken. None before that, or where there is no other.
+    """
+    left = {
+        setting: fmean(rows.values("validation_accuracy"))
+        for setting, rows in settings.items()
+        if rows.complete
+    }
+    if not left or not all(rows.ended for rows in settings.values()):
+        return None
+    return max(left, key=left.__getitem__)
+
+
+def curves(*sweeps: str) -> Rows:
     """Epoch after epoch of these runs, under their names."""
-    return table(KEPT / sweep / "curves.csv")
+    return sum((table(KEPT / sweep / "curves.csv") for sweep in sweeps), Rows(()))
 
 
 def machine(sweep: str) -> dict[str, Any] | None:

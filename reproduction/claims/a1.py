@@ -50,7 +50,7 @@ def draw(figure: Figure) -> None:
                 points(right, widths, values, name, colours[method], styles[init], marker)
     left.set_title("Conv-6 of width 0.25", fontsize=11)
     left.set_xlabel("epoch")
-    left.set_ylabel("accuracy on held-out training images, %")
+    left.set_ylabel("validation accuracy, %")
     right.set_xscale("log", base=2)
     right.set_xlabel("width")
     right.set_ylabel("test accuracy, %")

@@ -2,51 +2,57 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reproduction.claims.claim import Claim
 from reproduction.comparison import Finding, greater
 from reproduction.figures import points
-from reproduction.records import Rows, runs
+from reproduction.records import runs
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 RATES = (0.0, 0.01, 0.1, 1.0)
-# Network, the sweep that has rates 0 (edge-popup) and 0.1, where among its runs, the sweep of the others.
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network of one width: the sweep that has rates 0 (edge-popup) and 0.1, and that of the others."""
+
+    title: str
+    width: float
+    first: str
+    others: str
+
+    def accuracies(self, rate: float) -> list[float]:
+        """Test accuracies in % with signed constants, by seed."""
+        if rate not in (0.0, 0.1):
+            return runs(self.others).where(rate=rate).accuracies()
+        there = runs(self.first).where(init="signed_constant", width=self.width)
+        return there.where(method="iterand" if rate else "edge-popup").accuracies()
+
+
 NETWORKS = (
-    ("Conv-6, width 0.25", "a1-width-0.25", "a2"),
-    ("ResNet-18", "gpu-a1-resnet18", "gpu-a2-resnet18"),
+    Network("Conv-6, width 0.25", 0.25, "a1-width-0.25", "a2"),
+    Network("ResNet-18", 1.0, "gpu-a1-resnet18", "gpu-a2-resnet18"),
 )
-
-
-def of_rate(pair: tuple[str, str], rate: float) -> list[float]:
-    """Test accuracies in %, by seed, with signed constants of the width that both sweeps have."""
-    first, others = map(runs, pair)
-    if rate not in (0.0, 0.1):
-        return others.where(rate=rate).accuracies()
-    width = 0.25 if pair[1] == "a2" else 1.0
-    both: Rows = first.where(init="signed_constant", width=width)
-    return (both.where(method="iterand", rate=rate) if rate else both.where(method="edge-popup")).accuracies()
 
 
 def findings() -> list[Finding]:
     """Rate 0.1 against rate 1."""
-    found = []
-    for title, *pair in NETWORKS:
-        sweeps = pair[0], pair[1]
-        statement = f"{title}: rate 0.1 is better than rate 1"
-        found.append(greater(statement, of_rate(sweeps, 0.1), of_rate(sweeps, 1.0)))
-    return found
+    return [
+        greater(f"{each.title}: rate 0.1 is better than rate 1", each.accuracies(0.1), each.accuracies(1.0))
+        for each in NETWORKS
+    ]
 
 
 def draw(figure: Figure) -> None:
     """Accuracy against the rate."""
     axes = figure.subplots()
-    for number, (title, *pair) in enumerate(NETWORKS):
-        values = [of_rate((pair[0], pair[1]), rate) for rate in RATES]
-        there = [place for place, each in enumerate(values) if each]
-        points(axes, [float(p) for p in there], [values[p] for p in there], title, f"C{number}", "-")
+    for number, network in enumerate(NETWORKS):
+        values = [network.accuracies(rate) for rate in RATES]
+        points(axes, range(len(RATES)), values, network.title, f"C{number}", "-")
     axes.set_xticks(range(len(RATES)), ["0 (edge-popup)", "0.01", "0.1", "1"])
     axes.set_xlabel("rate of redraws")
     axes.set_ylabel("test accuracy, %")
@@ -56,7 +62,7 @@ CLAIM = Claim(
     name="a2",
     title="Partial redraws (rate 0.1) beat full ones (rate 1); rate 0 is edge-popup",
     source="Chijiwa et al., NeurIPS 2021",
-    sweeps=("a1-width-0.25", "a2", "gpu-a1-resnet18", "gpu-a2-resnet18"),
+    sweeps=tuple(sweep for network in NETWORKS for sweep in (network.first, network.others)),
     findings=findings,
     draw=draw,
     note=(

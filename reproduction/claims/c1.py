@@ -13,7 +13,7 @@ from reproduction.claims.claim import Claim
 from reproduction.claims.widths import INITS, METHODS, NETWORKS
 from reproduction.comparison import Finding, Word, greater, spread
 from reproduction.figures import points
-from reproduction.records import Rows, runs
+from reproduction.records import Rows, best, runs
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,21 +40,19 @@ class Size:
 
 
 def trained() -> dict[str, list[Size]]:
-    """Trained networks of every width, as float32 and in 8 bits, smallest first. Each width has the learning
-    rate that is best on images held out of training, once all runs of the width have ended. One of which a
-    run has diverged is not taken.
+    """Trained networks of every width, as float32 and in 8 bits, smallest first, each with its best learning
+    rate.
     """
     found: dict[str, list[Size]] = {"float32": [], "int8": []}
     for width in sorted(WIDTHS):
         rates = {rate: runs(SWEEP).where(width=width, lr=rate) for rate in LEARNING_RATES}
-        finished = {rate: each for rate, each in rates.items() if each.complete}
-        if not finished or not all(each.ended for each in rates.values()):
+        if (lr := best(rates)) is None:
             continue
-        lr, best = max(finished.items(), key=lambda each: fmean(each[1].values("validation_accuracy")))
-        found["float32"].append(Size(width, fmean(best.values("model_bytes")), best.accuracies(), lr))
-        names = {row["run"] for row in best.rows}
+        chosen = rates[lr]
+        found["float32"].append(Size(width, fmean(chosen.values("model_bytes")), chosen.accuracies(), lr))
+        names = {row["run"] for row in chosen.rows}
         small = Rows(tuple(row for row in int8.rows(SWEEP).rows if row["run"] in names))
-        if len(small.rows) == len(best.rows):
+        if len(small.rows) == len(chosen.rows):
             found["int8"].append(Size(width, fmean(small.values("int8_bytes")), small.accuracies(), lr))
     return found
 
@@ -66,7 +64,7 @@ def tickets() -> Iterator[tuple[str, str, Size]]:
         for init in INITS:
             for width in network.run_widths():
                 there = network.runs().where(method=method, init=init, width=width)
-                if there.complete:
+                if there.ended and there.begun:
                     size = Size(width, fmean(there.values("ticket_bytes")), there.accuracies())
                     yield method, init, size
 

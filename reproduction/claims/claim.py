@@ -17,7 +17,7 @@ class Claim:
     """A claim by its short name, which its figure has, too.
 
     `draw` fills an empty figure from the records; it is called where at least one finding was run. `note` is
-    what is to be said beside the verdict, whatever it is.
+    what is to be said beside the verdict, whatever it is; `table` writes one of records that decide nothing.
     """
 
     name: str
@@ -28,6 +28,7 @@ class Claim:
     draw: Callable[[Figure], None]
     caption: str
     note: str = ""
+    table: Callable[[], str] | None = None
 
 
 def verdict(findings: list[Finding]) -> Word:

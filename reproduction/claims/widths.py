@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from reproduction.records import Rows, runs
+from reproduction.records import Rows, deciding, runs
 
 INITS = ("signed_constant", "kaiming_uniform")
 METHODS = {"iterand": "IteRand", "edge-popup": "edge-popup"}
@@ -13,15 +13,22 @@ METHODS = {"iterand": "IteRand", "edge-popup": "edge-popup"}
 
 @dataclass(frozen=True)
 class Network:
-    """A network as in the sweeps that vary its width: what they are called, and the widths that they have."""
+    """A network as in the sweeps that vary its width: what they are called, and the widths that they have;
+    `seeds`: a sweep of other seeds, of some of these.
+    """
 
     title: str
     sweeps: tuple[str, ...]
     widths: tuple[float, ...]
+    seeds: str | None = None
 
     def accuracies(self, method: str, init: str, width: float) -> list[float]:
-        """Test accuracies in %, by seed; empty where it was not run."""
-        return self.runs().where(method=method, init=init, width=width).accuracies()
+        """Test accuracies in %, by seed; empty where it was not run. Of the other seeds, where they have all
+        ended and are of these.
+        """
+        group: dict[str, str | float] = {"method": method, "init": init, "width": width}
+        others = deciding(self.seeds, *self.sweeps).where(**group)
+        return (others if others.rows else self.runs().where(**group)).accuracies()
 
     def runs(self) -> Rows:
         """All runs of the network."""
@@ -37,11 +44,12 @@ NETWORKS = (
         "Conv-6, 30 epochs",
         ("a1-width-0.25", "a1-width-0.5-signed-constant", "a1-width-0.5-kaiming-uniform"),
         (0.25, 0.5),
+        "a1-seeds",
     ),
     Network("Conv-6, 100 epochs", ("gpu-a1-conv6",), (0.25, 0.5, 1.0, 2.0)),
     Network("ResNet-18, 100 epochs", ("gpu-a1-resnet18",), (0.25, 0.5, 1.0, 2.0)),
 )
-SWEEPS = tuple(sweep for network in NETWORKS for sweep in network.sweeps)
+SWEEPS = tuple(sweep for network in NETWORKS for sweep in (*network.sweeps, *filter(None, [network.seeds])))
 
 
 def settings() -> Iterator[tuple[Network, str]]:

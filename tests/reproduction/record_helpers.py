@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from reproduction.records import HERE
+from reproduction.records import HERE, SWEPT
 from tombola.experiments.search_config import SearchConfig
 from tombola.experiments.sweep.attempt import Attempt
 from tombola.experiments.sweep.file import SweepRun, read_sweep
@@ -19,17 +20,34 @@ SWEEPS = HERE / "sweeps"
 
 
 def pretend(
-    kept: Path, sweep: str, accuracy: Callable[[dict[str, Any]], float], nbytes: float = 400_000
+    kept: Path,
+    sweep: str,
+    accuracy: Callable[[dict[str, Any]], float],
+    nbytes: float = 400_000,
+    without: Mapping[str, str] = {},
 ) -> list[SweepRun]:
-    """Write the records of `sweep`: `accuracy` is called with the options of each run, seed included;
-    tickets of width 1 take `nbytes`.
+    """Write the records of `sweep`, over those that are there: `accuracy` is called with the options of each
+    run, seed included; tickets of width 1 take `nbytes`. `without`: runs that have failed, with their error,
+    or are waiting, with none.
     """
     runs = list(read_sweep(SWEEPS / f"{sweep}.toml").runs)
     folder = kept / sweep
-    folder.mkdir(parents=True)
-    rows = [table_row(run, Attempt(_result(run, accuracy, nbytes))) for run in runs]
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(SWEEPS / f"{sweep}.toml", folder / SWEPT)
+    assert set(without) <= {run.name for run in runs}
+    rows = []
+    for run in runs:
+        if run.name not in without:
+            attempt: Attempt | None = Attempt(_result(run, accuracy, nbytes))
+        else:
+            attempt = Attempt(error=without[run.name]) if without[run.name] else None
+        rows.append(table_row(run, attempt))
     SweepFolder(folder).write_results(rows)
-    curve = [f"{row['run']!r},{row['seed']},1,2.0,{row['test_accuracy']}".replace("'", '"') for row in rows]
+    curve = [
+        f"{row['run']!r},{row['seed']},1,2.0,{row['test_accuracy']}".replace("'", '"')
+        for row in rows
+        if "test_accuracy" in row
+    ]
     (folder / "curves.csv").write_text("\n".join(["run,seed,epoch,loss,validation_accuracy", *curve]) + "\n")
     (folder / "machine.json").write_text(json.dumps(MACHINE))
     return runs

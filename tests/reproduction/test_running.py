@@ -43,7 +43,7 @@ def reproduction(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_an_unknown_sweep_is_refused() -> None:
     ended = reproduction("run", "theory", "a9")
     assert ended.returncode == 2
-    assert "unknown sweep 'a9'; there are theory, a1-width-0.25, " in ended.stderr
+    assert "unknown sweep 'a9'; there are theory, a1-seeds, a1-width-0.25, " in ended.stderr
 
 
 def test_a_sweep_is_run_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,5 +184,5 @@ def test_rate_0_is_edge_popup(tmp_path: Path) -> None:
     assert first.digest == other.digest
 
 
-def test_the_page_is_where_the_readme_says() -> None:
-    assert page.PAGE.name in (records.HERE / "README.md").read_text()
+def test_the_readme_leads_to_the_page() -> None:
+    assert f"]({page.PAGE.name})" in (records.HERE / "README.md").read_text()

@@ -35,6 +35,7 @@ SOURCES: dict[str, dict[str, Any]] = {
     "er": {"density": 0.6},
     "er-bias": {"density": 0.6, "bias": True},
     "erk-exact": {"density": 0.6, "rule": "erk", "exact": True},
+    "erk-fan": {"density": 0.6, "rule": "erk", "fan_density": 0.6},
     "given": {"mask": 0.7},
 }
 

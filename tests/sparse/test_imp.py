@@ -80,7 +80,7 @@ def reference(
 
 
 @pytest.mark.parametrize("kind", ["mlp", "conv"])
-@pytest.mark.parametrize("options", ["dense", "er-bias"])
+@pytest.mark.parametrize("options", ["dense", "er-bias", "erk-fan"])
 @pytest.mark.parametrize("scope", ["layer", "global"])
 @pytest.mark.parametrize("optimizer_name", ["sgd", "adam"])
 @pytest.mark.parametrize("rewind", ["weights", "optimizer"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
@@ -266,22 +265,6 @@ def test_a_source_too_narrow_says_the_width_that_would_do(construction: str) -> 
     widths = {len(made.ticket.mask[name]) for name in made.ticket.mask}
     assert there < wanted
     assert min(abs(width - wanted) for width in widths) <= 0.3 * wanted + 1
-
-
-@pytest.mark.parametrize("construction", EVERY)
-def test_a_source_that_no_memory_holds_is_refused_before_it_is_drawn(construction: str) -> None:
-    one_line("where this machine has", pairs([4, 5, 3]), construction=construction, density=1e-6)
-
-
-def test_a_source_is_as_large_as_the_memory_allows(monkeypatch: pytest.MonkeyPatch) -> None:
-    target = pairs([4, 5, 3])
-    weights = max(mask.size for mask in construct(target).ticket.mask.values())
-    monkeypatch.setattr(os, "sysconf", {"SC_PHYS_PAGES": 6 * weights, "SC_PAGE_SIZE": 1}.__getitem__)
-    construct(target)
-    monkeypatch.setattr(os, "sysconf", {"SC_PHYS_PAGES": 6 * weights - 1, "SC_PAGE_SIZE": 1}.__getitem__)
-    one_line(f"{weights:.2g} weights", target)
-    monkeypatch.delattr(os, "sysconf")  # as on Windows
-    construct(target)
 
 
 def padded(bias: float) -> nn.Sequential:

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import math
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from tombola.errors import ArgumentError
 from tombola.mask import BoolArray
 from tombola.source.density import AnyRule
 from tombola.source.init import FloatArray
 from tombola.source.recipe import Generations, Recipe
 from tombola.theory.layout import Layout, Module
+from tombola.theory.memory import check_memory
 from tombola.theory.plan import LayerPlan
 from tombola.theory.target import Convolution, TargetLayer
 
 _ROUNDS = 5
-_BYTES = 6
-"""Of a weight that is drawn: a float32, whether it is alive, and whether it is kept."""
 Densities = dict[int, float]
 """{position of an affine module: the density of its tensors}."""
 
@@ -81,27 +77,8 @@ def settle(
         if found == known:
             break
         known = found
-    _check_memory(recipe, density)
+    check_memory(recipe, density)
     return Attempt(layout, recipe)
-
-
-def _check_memory(recipe: Recipe, density: float) -> None:
-    """A source that does not fit would be drawn for long, and then end the process without a word."""
-    greatest = max(math.prod(tensor.shape) for tensor in recipe.tensors)
-    if _BYTES * greatest > (memory := _memory()):
-        raise ArgumentError(
-            f"a source of density {density:g} would have a tensor of {greatest:.2g} weights, which takes "
-            f"{_BYTES * greatest / 2**30:.3g} GiB where this machine has {memory / 2**30:.3g}: a greater "
-            "density, tolerance or error takes fewer"
-        )
-
-
-def _memory() -> float:
-    """Bytes of this machine's memory; no limit where it does not tell."""
-    try:
-        return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
-        return math.inf
 
 
 def settle_blocks(
