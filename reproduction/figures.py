@@ -60,10 +60,10 @@ def density_panels(figure: Figure, titles: Sequence[str], across: str) -> list[A
     return panels
 
 
-def on_log_scale(axes: Axes, densities: Sequence[float]) -> None:
-    """A logarithmic axis with ticks at these densities alone."""
+def on_log_scale(axes: Axes, ticks: Sequence[float]) -> None:
+    """A logarithmic axis with ticks at these values alone."""
     axes.set_xscale("log")
-    axes.set_xticks(densities, [f"{density:g}" for density in densities])
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.set_xticks([], minor=True)
 
 

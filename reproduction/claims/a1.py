@@ -6,9 +6,9 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from reproduction.claims.claim import Claim
-from reproduction.claims.widths import INITS, METHODS, NETWORKS, SWEEPS, settings
+from reproduction.claims.widths import INITS, METHODS, NETWORKS, SWEEPS, all_run_widths, settings
 from reproduction.comparison import Finding, greater, more
-from reproduction.figures import against_epochs, points
+from reproduction.figures import against_epochs, on_log_scale, points
 from reproduction.records import curves
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def draw(figure: Figure) -> None:
     left.set_title("Conv-6 of width 0.25", fontsize=11)
     left.set_xlabel("epoch")
     left.set_ylabel("validation accuracy, %")
-    right.set_xscale("log", base=2)
+    on_log_scale(right, all_run_widths())
     right.set_xlabel("width")
     right.set_ylabel("test accuracy, %")
     right.set_title("Test accuracy against width", fontsize=11)

@@ -6,9 +6,9 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from reproduction.claims.claim import Claim
-from reproduction.claims.widths import METHODS, SWEEPS, Network, settings
+from reproduction.claims.widths import METHODS, SWEEPS, Network, all_run_widths, settings
 from reproduction.comparison import LEVEL, Contrast, Finding, contrast, spread, word_of
-from reproduction.figures import points
+from reproduction.figures import on_log_scale, points
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -73,7 +73,7 @@ def draw(figure: Figure) -> None:
             values = [network.accuracies(method, init, width) for width in widths]
             label = f"{title}, {network.title}, {init}"
             points(axes, widths, values, label, f"C{number}", "-" if method == "iterand" else ":")
-    axes.set_xscale("log", base=2)
+    on_log_scale(axes, all_run_widths())
     axes.set_xlabel("width")
     axes.set_ylabel("test accuracy, %")
 

@@ -52,6 +52,11 @@ NETWORKS = (
 SWEEPS = tuple(sweep for network in NETWORKS for sweep in (*network.sweeps, *filter(None, [network.seeds])))
 
 
+def all_run_widths() -> list[float]:
+    """The widths of which any network has been run."""
+    return sorted({width for network in NETWORKS for width in network.run_widths()})
+
+
 def settings() -> Iterator[tuple[Network, str]]:
     """Every network with every distribution of weights."""
     for network in NETWORKS:
