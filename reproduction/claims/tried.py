@@ -10,7 +10,7 @@ _OPTIONS = {
     ("score_init", "kaiming_uniform"): "scores and learning rate as in the paper",
     ("scope", "global"): "one threshold for all layers",
     ("fan_scaling", "true"): "fan scaling",
-    ("absolute", "true"): "ranked by |score|",
+    ("absolute", "true"): "ranked by the magnitude of the score",
     ("anneal", "5"): "annealed from density 1 in 5 steps",
 }
 _HEAD = """What was tried before, one search each over 8 epochs, seed 0, with its accuracy on images held out

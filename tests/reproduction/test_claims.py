@@ -287,6 +287,7 @@ def test_what_was_tried_before_c2_is_told_once_all_of_it_has_ended(kept: Path) -
     pretend(kept, tried.SWEEP, accuracy, without={waits: "the loss became nan in epoch 1"})
     rows = tried.table().splitlines()[5:]
     assert len(rows) == len(set(rows)) == len(runs)
+    assert {row.count("|") for row in rows} == {6}
     assert "| IteRand, one threshold for all layers | 0.5 | 1 | 50.0 | 25,000 |" in rows
     assert "| IteRand, annealed from density 1 in 5 steps | 0.5 | 1 | diverged |  |" in rows
 
