@@ -63,10 +63,10 @@ def findings() -> list[Finding]:
     for network in NETWORKS:
         for density in network.densities:
             chosen = network.best(density)
-            sources = {
-                "a uniform source": "uniform",
-                f"the best of four sources{f' ({chosen})' if chosen else ''}": chosen,
-            }
+            shown = f"the best of four sources{f' ({chosen})' if chosen else ''}"
+            sources = {"a uniform source": "uniform", shown: chosen}
+            if chosen == "uniform":
+                sources = {"a uniform source (the best of four)": chosen}
             for source, rule in sources.items():
                 ticket = f"{network.title}: IteRand finds as good a ticket in {source} of density {density:g}"
                 pair = network.decided(density, rule)

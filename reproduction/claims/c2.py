@@ -15,16 +15,17 @@ from reproduction.records import Rows, best, curves, deciding, runs
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-PAPER, SWEEP, SEEDS = "a1-width-0.25", "c2", "c2-seeds"
+SWEEP, SEEDS = "c2", "c2-seeds"
+PAPER, PAPER_SEEDS = "a1-width-0.25", "a1-seeds"
 SIGNED = "signed supermask, density 0.9"
 MAGNITUDE = "edge-popup ranked by the magnitude of the score"
 LEARNING_RATES = (0.3, 1.0)
 """IteRand's with the supermasks' scores; the first is that of the supermasks."""
 
 
-def paper() -> Rows:
+def paper(sweep: str = PAPER) -> Rows:
     """The runs of IteRand with the paper's settings."""
-    return runs(PAPER).where(method="iterand", init="signed_constant")
+    return runs(sweep).where(method="iterand", init="signed_constant")
 
 
 def supermasks(there: Rows | None = None) -> Rows:
@@ -40,11 +41,17 @@ def tuned(there: Rows) -> Rows:
 
 
 def findings() -> list[Finding]:
-    """Each against IteRand of the same seeds."""
+    """Each against IteRand of the same seeds: of the others, once they have ended for both."""
     decide = deciding(SEEDS, SWEEP)
+    others = all(runs(sweep).ended for sweep in (SEEDS, PAPER_SEEDS))
     iterand, best_iterand = "IteRand as in the paper", "IteRand with the supermasks' scores"
     return [
-        _against(SIGNED, supermasks(), iterand, paper()),
+        _against(
+            SIGNED,
+            supermasks(runs(SEEDS if others else SWEEP)),
+            iterand,
+            paper(PAPER_SEEDS if others else PAPER),
+        ),
         _against(SIGNED, supermasks(decide), best_iterand, tuned(decide)),
         _against(MAGNITUDE, decide.where(method="edge-popup"), best_iterand, tuned(decide)),
     ]
@@ -65,8 +72,8 @@ def _against(title: str, ours: Rows, other: str, others: Rows) -> Finding:
 def draw(figure: Figure) -> None:
     """Accuracy against bytes, and validation accuracy over the epochs."""
     sizes, course = figure.subplots(1, 2)
-    told = curves(PAPER, SWEEP, SEEDS)
-    groups = {"IteRand as in the paper": paper()}
+    told = curves(PAPER, PAPER_SEEDS, SWEEP, SEEDS)
+    groups = {"IteRand as in the paper": paper(), "IteRand as in the paper, other seeds": paper(PAPER_SEEDS)}
     for sweep, seeds in ((SWEEP, ""), (SEEDS, ", other seeds")):
         groups |= {
             f"{SIGNED}{seeds}": supermasks(runs(sweep)),
@@ -89,14 +96,14 @@ CLAIM = Claim(
     name="c2",
     title="On the same budget, other searches answer better than IteRand, in tickets of no more bytes",
     source="ours",
-    sweeps=(SWEEP, SEEDS, PAPER, tried.SWEEP),
+    sweeps=(SWEEP, SEEDS, PAPER, PAPER_SEEDS, tried.SWEEP),
     findings=findings,
     draw=draw,
     table=tried.table,
     note=(
         "The supermasks' learning rate, 0.3, is the better of two that were tried over 30 epochs. IteRand "
         "has this one and these scores, and in the other seeds the better of this and 1, by images held out "
-        "of training."
+        "of training of the very runs that are compared, which favours it."
     ),
     caption="Conv-6 of width 0.25, signed constants, 30 epochs; bands, bars: standard deviation over seeds.",
 )

@@ -7,7 +7,7 @@ from reproduction.records import runs
 SWEEP = "c2-tried"
 _METHODS = {"iterand": "IteRand", "edge-popup": "edge-popup", "signed-supermask": "signed supermask"}
 _OPTIONS = {
-    ("score_init", "kaiming_uniform"): "scores and learning rate as in the paper",
+    ("score_init", "kaiming_uniform"): "scores as in the paper",
     ("scope", "global"): "one threshold for all layers",
     ("fan_scaling", "true"): "fan scaling",
     ("absolute", "true"): "ranked by the magnitude of the score",

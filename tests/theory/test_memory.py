@@ -16,7 +16,7 @@ from tombola.theory import construct, memory
 @pytest.mark.parametrize("construction", EVERY)
 def test_a_source_that_no_memory_holds_is_refused_before_it_is_drawn(construction: str) -> None:
     with pytest.raises(
-        ArgumentError, match=r"a source of density 1e-06 would have a tensor of .* GiB where"
+        ArgumentError, match=r"a source of density 1e-06 would have .* weights, which take .* GiB where"
     ) as told:
         construct(pairs([4, 5, 3]), construction=construction, density=1e-6)
     assert "\n" not in str(told.value)
@@ -25,10 +25,11 @@ def test_a_source_that_no_memory_holds_is_refused_before_it_is_drawn(constructio
 
 def test_a_source_may_be_as_large_as_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     target = pairs([4, 5, 3])
-    weights = max(mask.size for mask in construct(target).ticket.mask.values())
-    monkeypatch.setattr(memory, "memory", lambda: 6 * weights)  # a float32 and two booleans
+    sizes = [mask.size for mask in construct(target).ticket.mask.values()]
+    least = 5 * max(sizes) + sum(sizes)  # a float32 and a boolean; another of all tensors
+    monkeypatch.setattr(memory, "memory", lambda: least)
     construct(target)
-    monkeypatch.setattr(memory, "memory", lambda: 6 * weights - 1)
+    monkeypatch.setattr(memory, "memory", lambda: least - 1)
     with pytest.raises(ArgumentError, match="a smaller width_factor"):
         construct(target)
 

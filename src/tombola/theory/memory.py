@@ -11,22 +11,24 @@ from pathlib import Path
 from tombola.errors import ArgumentError
 from tombola.source.recipe import Recipe
 
-_BYTES = 6
-"""Of a weight that is drawn: a float32, whether it is alive, and whether it is kept."""
+_DRAWN, _KEPT = 5, 1
+"""Bytes of a weight while its tensor is drawn, a float32 and whether it is alive; and of each, whether it is
+kept."""
 _LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 """Where Linux tells what a container may take, by the version of its control groups."""
 
 
 def check_memory(recipe: Recipe, density: float) -> None:
-    """Raise ArgumentError for a source with a tensor that takes more memory than there is; `density` is the
-    source's.
+    """Raise ArgumentError for a source, of this density, that takes more memory than there is, with one
+    tensor drawn at a time: what takes less may still be too much.
     """
-    greatest = max(math.prod(tensor.shape) for tensor in recipe.tensors)
-    if _BYTES * greatest > (there := memory()):
+    sizes = [math.prod(tensor.shape) for tensor in recipe.tensors]
+    wanted = _DRAWN * max(sizes) + _KEPT * sum(sizes)
+    if wanted > (there := memory()):
         raise ArgumentError(
-            f"a source of density {density:g} would have a tensor of {greatest:.2g} weights, which takes "
-            f"{_BYTES * greatest / 2**30:.3g} GiB where there are {there / 2**30:.3g}: a greater density, "
-            "tolerance or error, or a smaller width_factor, takes fewer"
+            f"a source of density {density:g} would have {sum(sizes):.2g} weights, which take "
+            f"{wanted / 2**30:.3g} GiB where there are {there / 2**30:.3g}: a greater density, tolerance or "
+            "error, or a smaller width_factor, takes fewer"
         )
 
 
