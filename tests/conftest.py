@@ -11,6 +11,8 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
+from reproduction import records
+
 # The fuzzer is a program of its own, with a package that the tests do without.
 collect_ignore = ["fuzz"]
 
@@ -42,3 +44,10 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
 
     monkeypatch.setattr(Figure, "savefig", spy)
     return figures
+
+
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the reproduction's records: an empty one, in the place of those that are kept."""
+    monkeypatch.setattr(records, "KEPT", tmp_path / "records")
+    return tmp_path / "records"

@@ -1,4 +1,5 @@
-"""Records of sweeps that never ran: every run of the files, with accuracies that a test makes up."""
+"""Records of sweeps that never ran, every run of the files with accuracies that a test makes up, and what is
+read off their verdicts."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from reproduction.comparison import Finding, Word
 from reproduction.records import HERE, SWEPT
 from tombola.experiments.search_config import SearchConfig
 from tombola.experiments.sweep.attempt import Attempt
@@ -65,3 +67,14 @@ def _result(run: SweepRun, accuracy: Callable[[dict[str, Any]], float], nbytes: 
         cut = settings["rule"] == "pyramidal" and settings["source_density"] == 0.01
         result["empty_layers"] = ["fc3.weight"] if cut else []
     return {**result, "method": config.settings()["method"], "model_bytes": int(9_000_000 * config.width**2)}
+
+
+def words(found: list[Finding], *parts: str) -> set[Word]:
+    """The verdicts of the statements that have all of `parts` in them; there has to be one."""
+    chosen = {finding.word for finding in found if all(part in finding.statement for part in parts)}
+    assert chosen
+    return chosen
+
+
+def noise(options: dict[str, Any]) -> float:
+    return (-0.001, 0.0, 0.001)[options["seed"]]
