@@ -54,10 +54,15 @@ def density_panels(figure: Figure, titles: Sequence[str], across: str) -> list[A
     panels: list[Axes] = list(figure.subplots(1, len(titles), squeeze=False)[0])
     for axes, title in zip(panels, titles, strict=True):
         axes.set_title(title, fontsize=11)
-        axes.set_xlabel(across)
-        axes.set_ylabel("test accuracy, %")
+        name_axes(axes, across)
         axes.invert_xaxis()
     return panels
+
+
+def name_axes(axes: Axes, across: str, up: str = "test accuracy, %") -> None:
+    """What the axes are of."""
+    axes.set_xlabel(across)
+    axes.set_ylabel(up)
 
 
 def on_log_scale(axes: Axes, ticks: Sequence[float]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from reproduction.claims.claim import Claim
 from reproduction.claims.widths import INITS, METHODS, NETWORKS, SWEEPS, all_run_widths, settings
 from reproduction.comparison import Finding, greater, more
-from reproduction.figures import against_epochs, on_log_scale, points
+from reproduction.figures import against_epochs, name_axes, on_log_scale, points
 from reproduction.records import curves
 
 if TYPE_CHECKING:
@@ -49,11 +49,9 @@ def draw(figure: Figure) -> None:
                 name = label if network is NETWORKS[0] else f"{label}, {network.title}"
                 points(right, widths, values, name, colours[method], styles[init], marker)
     left.set_title("Conv-6 of width 0.25", fontsize=11)
-    left.set_xlabel("epoch")
-    left.set_ylabel("validation accuracy, %")
+    name_axes(left, "epoch", "validation accuracy, %")
     on_log_scale(right, all_run_widths())
-    right.set_xlabel("width")
-    right.set_ylabel("test accuracy, %")
+    name_axes(right, "width")
     right.set_title("Test accuracy against width", fontsize=11)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from reproduction.claims.claim import Claim
 from reproduction.comparison import Finding, greater
-from reproduction.figures import points
+from reproduction.figures import name_axes, points
 from reproduction.records import runs
 
 if TYPE_CHECKING:
@@ -54,8 +54,7 @@ def draw(figure: Figure) -> None:
         values = [network.accuracies(rate) for rate in RATES]
         points(axes, range(len(RATES)), values, network.title, f"C{number}", "-")
     axes.set_xticks(range(len(RATES)), ["0 (edge-popup)", "0.01", "0.1", "1"])
-    axes.set_xlabel("rate of redraws")
-    axes.set_ylabel("test accuracy, %")
+    name_axes(axes, "rate of redraws")
 
 
 CLAIM = Claim(

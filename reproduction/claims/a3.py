@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from reproduction.claims.claim import Claim
 from reproduction.claims.widths import METHODS, SWEEPS, Network, all_run_widths, settings
 from reproduction.comparison import LEVEL, Contrast, Finding, Word, contrast, spread, word_of
-from reproduction.figures import on_log_scale, points
+from reproduction.figures import name_axes, on_log_scale, points
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -87,8 +87,7 @@ def draw(figure: Figure) -> None:
             label = f"{title}, {network.title}, {init}"
             points(axes, widths, values, label, f"C{number}", "-" if method == "iterand" else ":")
     on_log_scale(axes, all_run_widths())
-    axes.set_xlabel("width")
-    axes.set_ylabel("test accuracy, %")
+    name_axes(axes, "width")
 
 
 CLAIM = Claim(

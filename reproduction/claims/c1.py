@@ -12,7 +12,7 @@ from reproduction.claims import c2
 from reproduction.claims.claim import Claim
 from reproduction.claims.widths import INITS, METHODS, NETWORKS
 from reproduction.comparison import Finding, Word, greater, spread
-from reproduction.figures import points
+from reproduction.figures import name_axes, points
 from reproduction.records import Rows, best, runs
 
 if TYPE_CHECKING:
@@ -124,8 +124,7 @@ def draw(figure: Figure) -> None:
         size = Size(0.25, fmean(signed.values("ticket_bytes")), signed.accuracies())
         line([size], f"ticket, {c2.SIGNED}", "C4", "none")
     axes.set_xscale("log")
-    axes.set_xlabel("bytes of the file")
-    axes.set_ylabel("test accuracy, %")
+    name_axes(axes, "bytes of the file")
 
 
 CLAIM = Claim(

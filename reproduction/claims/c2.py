@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from reproduction.claims import tried
 from reproduction.claims.claim import Claim
 from reproduction.comparison import Finding, greater
-from reproduction.figures import against_epochs, points
+from reproduction.figures import against_epochs, name_axes, points
 from reproduction.records import Rows, best, curves, deciding, runs
 
 if TYPE_CHECKING:
@@ -86,10 +86,8 @@ def draw(figure: Figure) -> None:
         label = f"{title} (n = {len(rows.rows)})"
         points(sizes, [nbytes], [rows.accuracies()], label, colour, "none")
         against_epochs(course, told, [row["run"] for row in rows.rows], label, colour, "-")
-    sizes.set_xlabel("bytes of the ticket")
-    sizes.set_ylabel("test accuracy, %")
-    course.set_xlabel("epoch")
-    course.set_ylabel("validation accuracy, %")
+    name_axes(sizes, "bytes of the ticket")
+    name_axes(course, "epoch", "validation accuracy, %")
 
 
 CLAIM = Claim(

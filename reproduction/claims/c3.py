@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from reproduction.claims.claim import Claim
 from reproduction.comparison import Finding, not_less
-from reproduction.figures import points
+from reproduction.figures import name_axes, points
 from reproduction.records import Rows, best, runs
 
 if TYPE_CHECKING:
@@ -60,8 +60,7 @@ def draw(figure: Figure) -> None:
             points(axes, [fmean(rows.values(nbytes))], [rows.accuracies()], label, f"C{number}", "none")
     axes.axvline(MOST_BYTES, color="gray", linestyle=":")
     axes.set_xscale("log")
-    axes.set_xlabel("bytes of the file")
-    axes.set_ylabel("test accuracy, %")
+    name_axes(axes, "bytes of the file")
 
 
 CLAIM = Claim(
