@@ -80,21 +80,36 @@ def points(
     colour: str,
     style: str,
     marker: str = "o",
+    aside: float = 0.0,
 ) -> None:
-    """Means against `across`, joined, with bars of a standard deviation; nothing where nothing was run."""
-    there = [(x, each) for x, each in zip(across, values, strict=True) if each]
+    """Means against `across`, joined, with bars of a standard deviation; nothing where nothing was run.
+
+    All is drawn `aside` times 1/72 inch to the right, so that bars at one place can be told apart.
+    """
+    from matplotlib.transforms import ScaledTranslation
+
+    there = [
+        (x, fmean(each), stdev(each) if len(each) > 1 else 0.0)
+        for x, each in zip(across, values, strict=True)
+        if each
+    ]
     if there:
+        moved = axes.transData + ScaledTranslation(aside / 72, 0, axes.figure.dpi_scale_trans)
         axes.errorbar(
-            [x for x, _ in there],
-            [fmean(each) for _, each in there],
-            yerr=[_deviation(each) for _, each in there],
+            [x for x, _, _ in there],
+            [mean for _, mean, _ in there],
+            yerr=[deviation for _, _, deviation in there],
             marker=marker,
             ms=5,
             capsize=3,
             linestyle=style,
             color=colour,
             label=label,
+            transform=moved if aside else axes.transData,
         )
+        # what is drawn beside its place does not count for the limits of the axes otherwise
+        axes.update_datalim([(x, mean + d) for x, mean, deviation in there for d in (-deviation, deviation)])
+        axes.autoscale_view()
 
 
 def against_epochs(axes: Axes, told: Rows, names: Iterable[str], label: str, colour: str, style: str) -> None:

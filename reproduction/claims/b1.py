@@ -84,7 +84,8 @@ def draw(figure: Figure) -> None:
             points(axes, [1.0], [dense], f"dense{seeds}", "black", "none", marker)
             for number, rule in enumerate(RULES):
                 values = [network.accuracies(each, rule, other_seeds=others) for each in network.densities]
-                points(axes, network.densities, values, f"{rule}{seeds}", f"C{number}", style, marker)
+                label, aside = f"{rule}{seeds}", 10 * (number - 1.5) + 5 * others
+                points(axes, network.densities, values, label, f"C{number}", style, marker, aside)
 
 
 CLAIM = Claim(
@@ -105,6 +106,6 @@ CLAIM = Claim(
     ),
     caption=(
         "Tickets of one density (Conv-6: 0.15, with fan scaling; others: 0.1, without) by IteRand; bars: "
-        "standard deviation over seeds."
+        "standard deviation over seeds, drawn beside each other where they would overlap."
     ),
 )

@@ -75,7 +75,7 @@ def draw(figure: Figure) -> None:
     for network, axes in zip(there, panels, strict=True):
         for number, rule in enumerate(RULES):
             values = [network.accuracies(density, rule) for density in network.densities]
-            points(axes, network.densities, values, rule, f"C{number}", "-")
+            points(axes, network.densities, values, rule, f"C{number}", "-", aside=6 * (number - 1.5))
         points(axes, [1.0], [network.dense()], "dense", "black", "")
         on_log_scale(axes, (1.0, *network.densities))
 
@@ -87,5 +87,8 @@ CLAIM = Claim(
     sweeps=tuple(sweep for network in NETWORKS for sweep in network.sweeps),
     findings=findings,
     draw=draw,
-    caption="Weights trained; bars: standard deviation over seeds.",
+    caption=(
+        "Weights trained; bars: standard deviation over seeds, drawn beside each other where they would "
+        "overlap."
+    ),
 )

@@ -101,10 +101,11 @@ def draw(figure: Figure) -> None:
     panels = density_panels(figure, list(there), "density reached")
     for axes, trainings in zip(panels, there.values(), strict=True):
         lines = dict.fromkeys(one for each in trainings for one in (each.dense, each.sparse))
-        for one in lines:
+        for number, one in enumerate(lines):
             colour = "C0" if one.method == "rigl" else "C1"
             values = [one.accuracies(density) for density in DENSITIES]
-            points(axes, DENSITIES, values, f"{one.title} {one.where}", colour, one.style)
+            label, aside = f"{one.title} {one.where}", 6 * (number - 2)
+            points(axes, DENSITIES, values, label, colour, one.style, aside=aside)
         on_log_scale(axes, DENSITIES)
 
 
@@ -125,5 +126,5 @@ CLAIM = Claim(
         "(`tests/sparse/test_imp.py`). Seed 0 of these settings was known from an "
         "[earlier table](../docs/sparse.md#measured)."
     ),
-    caption="Bars: standard deviation over seeds.",
+    caption="Bars: standard deviation over seeds, drawn beside each other where they would overlap.",
 )
