@@ -240,7 +240,7 @@ def test_a_ticket_is_refused_when_the_model_was_changed_by_hand() -> None:
         source = Source(model)
         search = tombola.EdgePopup(source)
         with torch.no_grad():
-            source._found[name].parameter.add_(1.0)
+            source.parameter(name).add_(1.0)
         with pytest.raises(TombolaError, match=f"'{name}' no longer holds its value from the seed"):
             search.ticket()
 

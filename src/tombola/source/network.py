@@ -18,23 +18,17 @@ from tombola.errors import ArgumentError, TombolaError, check_flag, unknown
 from tombola.mask import Mask
 from tombola.rng import Stream, check_seed
 from tombola.shown import Shown, Table, mask_table
+from tombola.source.attachment import Attachment
 from tombola.source.buffers import Buffers
 from tombola.source.density import AnyRule, rule_name
 from tombola.source.init import DISTRIBUTIONS, FloatArray
+from tombola.source.parameters import Found, check_plain, class_name, find_parameters
 from tombola.source.plan import Include, Layer, make_plan, plan_within
 from tombola.source.recipe import Generations, RandomTensor, Recipe, Shape
 from tombola.source.settings import plain
 from tombola.source.slot import Slot, generation_array
 from tombola.source.summary import LayerSummary, summarise_layer
-from tombola.source.surgery import (
-    attach_slot,
-    casts_its_weights,
-    check_plain,
-    class_name,
-    current_parameter,
-    detach_slot,
-    find_parameters,
-)
+from tombola.source.surgery import casts_its_weights
 
 
 class Source(Shown):
@@ -113,9 +107,9 @@ class Source(Shown):
         )
         if given is not None:
             plan = plan_within(plan, given)
-        order = {found.name: position for position, found in enumerate(parameters)}
-        drawn = (tensor for layer in plan.layers for tensor in layer.tensors)
-        tensors = tuple(sorted(drawn, key=lambda tensor: order[tensor.name]))
+        drawn = {tensor.name: tensor for layer in plan.layers for tensor in layer.tensors}
+        by_name = {found.name: found for found in parameters}
+        tensors = tuple(drawn[name] for name in by_name if name in drawn)
         self.model = model
         self.density = plan.density
         self.densities: dict[str, float] = plan.densities
@@ -127,9 +121,8 @@ class Source(Shown):
             if given is None
             else Mask({tensor.name: given[tensor.name] for tensor in tensors})
         )
-        self._found = {found.name: found for found in parameters}
-        self._requires_grad = {found.name: found.parameter.requires_grad for found in parameters}
-        self._slots = {tensor.name: self._make_slot(tensor) for tensor in tensors}
+        slots = {tensor.name: self._make_slot(tensor, by_name[tensor.name]) for tensor in tensors}
+        self._attachment = Attachment(parameters, slots)
         self.buffers = Buffers(model)
         self._statistics: dict[str, FloatArray] | None = None
         # What decides the network, by the names that a user knows: a saved search is checked with it.
@@ -193,7 +186,7 @@ class Source(Shown):
         """The generation of every weight (int32, the parameter's shape); None where all are 0."""
         return {
             name: None if slot.generations is None else slot.generations.cpu().numpy().astype(np.int32)
-            for name, slot in self._slots.items()
+            for name, slot in self._attachment.slots().items()
         }
 
     def statistics(self) -> dict[str, FloatArray]:
@@ -208,7 +201,7 @@ class Source(Shown):
             summarise_layer(
                 layer,
                 self.densities.get(layer.name, 1.0),
-                self._found[layer.tensors[0].name].places[0].module,
+                self._attachment.module(layer.tensors[0].name),
                 self.mask,
             )
             for layer in self.layers
@@ -223,26 +216,24 @@ class Source(Shown):
         Raises ArgumentError once detached.
         """
         self.check_attached("train the weights")
-        trained = {name: self.parameter(name) for name in self._found if self._requires_grad[name]}
+        trained = {name: self.parameter(name) for name in self._attachment.could_train()}
         for parameter in trained.values():
             parameter.requires_grad_(True)
         return trained
 
     def slot(self, name: str) -> Slot:
         """The slot of a random tensor, where a method puts its module (see `tombola.Search`)."""
-        return self._slots[name]
+        return self._attachment.slots()[name]
 
     def parameter(self, name: str) -> nn.Parameter:
         """The frozen parameter that holds a random tensor's weights, or their masked values once
-        detached. Looked up where it stands, for a model may have replaced the object.
+        detached.
         """
-        return current_parameter(self._found[name])
+        return self._attachment.parameter(name)
 
     def in_use(self, name: str) -> torch.Tensor:
         """The weight that the forward pass computes with, masked, of its parameter's shape."""
-        place = self._found[name].places[0]
-        weight: torch.Tensor = getattr(place.module, place.attribute)
-        return weight
+        return self._attachment.in_use(name)
 
     @torch.no_grad()
     def redraw(self, pruned: Mapping[str, torch.Tensor], rate: float, generation: int) -> None:
@@ -263,7 +254,7 @@ class Source(Shown):
     def track_generations(self, names: Iterable[str]) -> None:
         """Give these tensors their generation buffers now, so that `state_dict` keys never change."""
         for name in names:
-            slot = self._slots[name]
+            slot = self.slot(name)
             if slot.generations is None:
                 slot.hold(torch.zeros_like(self.parameter(name), dtype=torch.uint8))
 
@@ -274,7 +265,7 @@ class Source(Shown):
         arrays = {t.name: generation_array(t, generations.get(t.name)) for t in self.recipe.tensors}
         for tensor in self.recipe.tensors:
             array = arrays[tensor.name]
-            slot, parameter = self._slots[tensor.name], self.parameter(tensor.name)
+            slot, parameter = self.slot(tensor.name), self.parameter(tensor.name)
             parameter.copy_(torch.from_numpy(self.recipe.weights(tensor, array)))
             slot.hold(None if array is None else torch.from_numpy(array).to(parameter.device))
 
@@ -285,10 +276,7 @@ class Source(Shown):
         if not self.attached:
             return
         self._statistics = self.statistics()
-        for name in self._slots:
-            detach_slot(self._found[name])
-        for name, found in self._found.items():
-            found.parameter.requires_grad_(self._requires_grad[name])
+        self._attachment.take_out()
 
     def check_unchanged(self) -> None:
         """Raise TombolaError when the model no longer holds what the recipe says: something beside
@@ -298,7 +286,7 @@ class Source(Shown):
             return
         expected: dict[str, FloatArray | float] = {**self.weights()}
         expected |= {constant.name: constant.value for constant in self.recipe.fixed}
-        for name, slot in self._slots.items():
+        for name, slot in self._attachment.slots().items():
             if slot.alive is not None and not np.array_equal(slot.alive.cpu().numpy(), self.mask[name]):
                 raise TombolaError(
                     f"the source's edges in {name!r} are no longer those drawn: another source's state was "
@@ -323,22 +311,18 @@ class Source(Shown):
             self.parameter(tensor.name).copy_(torch.from_numpy(self.recipe.initial(tensor)))
         for constant in self.recipe.fixed:
             self.parameter(constant.name).fill_(constant.value)
-        for found in self._found.values():
-            found.parameter.requires_grad_(False)
-            found.parameter.grad = None
         self.buffers.reset_statistics()
-        for name, slot in self._slots.items():
-            attach_slot(self._found[name], slot)
+        self._attachment.put_in()
 
-    def _make_slot(self, tensor: RandomTensor) -> Slot:
-        casts = casts_its_weights(self._found[tensor.name])
+    def _make_slot(self, tensor: RandomTensor, found: Found) -> Slot:
+        casts = casts_its_weights(found)
         if tensor.is_dense and not self._given:
             return Slot(None, casts)
         alive = torch.from_numpy(self.mask[tensor.name].copy())
-        return Slot(alive.to(self.parameter(tensor.name).device), casts)
+        return Slot(alive.to(found.parameter.device), casts)
 
     def _write(self, tensor: RandomTensor, generation: int, indices: np.ndarray) -> None:
-        slot, parameter = self._slots[tensor.name], self.parameter(tensor.name)
+        slot, parameter = self.slot(tensor.name), self.parameter(tensor.name)
         self.track_generations([tensor.name])
         values = torch.from_numpy(self.recipe.redrawn(tensor, generation, indices)).to(parameter.device)
         # By coordinates, for a parameter need not be contiguous (channels-last convolutions are not); with an

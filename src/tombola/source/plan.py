@@ -15,9 +15,9 @@ from tombola.errors import ArgumentError
 from tombola.mask import Mask
 from tombola.rng import threshold
 from tombola.source.density import AnyRule, check_density, densities, meets, overall
+from tombola.source.parameters import Found, check_plain, find_parameters
 from tombola.source.recipe import MAX_FAN_IN, MIN_FAN_DENSITY, MIN_FAN_IN, FixedTensor, RandomTensor, Shape
 from tombola.source.roles import Bias, Fixed, Role, Weight, role_of
-from tombola.source.surgery import Found, check_plain, find_parameters
 
 # The greatest that float32 holds.
 MAX_FIXED = float(np.finfo(np.float32).max)
