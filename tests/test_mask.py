@@ -197,3 +197,8 @@ def test_damaged_mask_files_raise_nothing_else(folder: Path, data: st.DataObject
         assert all(set(array.ravel().tolist()) <= {0, 1} for array in Mask.load(folder / "mask").values())
     except ArgumentError as error:
         assert "\n" not in str(error)
+
+
+def test_arrays_of_no_shape() -> None:
+    with pytest.raises(ArgumentError, match="^mask 'a': setting an array element with a sequence"):
+        Mask({"a": [[True], [True, False]]})

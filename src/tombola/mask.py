@@ -17,7 +17,7 @@ import numpy.typing as npt
 import safetensors.numpy
 from safetensors import SafetensorError
 
-from tombola.errors import ArgumentError
+from tombola.errors import ArgumentError, check_kind
 from tombola.files import write_atomically
 from tombola.shown import Shown, Table, mask_table
 
@@ -27,10 +27,12 @@ BoolArray = npt.NDArray[np.bool_]
 class Mask(Shown, Mapping[str, BoolArray]):
     """A read-only mapping {tensor name: boolean array of the tensor's shape}, True = kept.
 
-    Raises ArgumentError for an array that is not boolean (0/1 integers are taken as booleans).
+    Raises ArgumentError for an array that is not boolean (0/1 integers are taken as booleans), and for what
+    is no mapping.
     """
 
     def __init__(self, arrays: Mapping[str, npt.ArrayLike]) -> None:
+        check_kind("mask", arrays, Mapping, "give {tensor name: boolean array}")
         self._arrays = {name: _as_bool(name, values) for name, values in arrays.items()}
 
     def __getitem__(self, name: str) -> BoolArray:
@@ -155,7 +157,10 @@ def top_k(scores: npt.NDArray[np.floating], keep: int) -> BoolArray:
 
 
 def _as_bool(name: str, values: npt.ArrayLike) -> BoolArray:
-    array = np.array(values, order="C")  # which is what a file's bytes are taken from
+    try:
+        array = np.array(values, order="C")  # which is what a file's bytes are taken from
+    except ValueError as error:
+        raise ArgumentError(f"mask {name!r}: {error}") from None
     if array.dtype != np.bool_:
         if array.dtype.kind not in "iu" or not np.isin(array, (0, 1)).all():
             raise ArgumentError(f"mask {name!r}: expected booleans, got {array.dtype} values")

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from builders import LayerNormMLP
-from tombola import ArgumentError, EdgePopup, IteRand, Source
+from tombola import ArgumentError, EdgePopup, Geometric, IteRand, Source
 from tombola.sparse import RigL
 
 
@@ -41,6 +41,10 @@ def spoiled_scores(state: dict[str, Any]) -> None:
     state["scores"]["fc2.weight"][0, 0] = torch.nan
 
 
+def no_generations(state: dict[str, Any]) -> None:
+    del state["generations"]["fc2.weight"]
+
+
 def no_steps(state: dict[str, Any]) -> None:
     state["steps"] = "x"
 
@@ -49,6 +53,7 @@ def no_steps(state: dict[str, Any]) -> None:
     ("spoil", "message"),
     [
         (spoiled_scores, "the saved search has scores for 'fc2.weight' that are no finite numbers"),
+        (no_generations, "the saved search has no generations for 'fc2.weight'"),
         (no_steps, "the saved search has steps = 'x', which is no number of steps"),
     ],
 )
@@ -79,6 +84,7 @@ LAYERS = ("0.weight", "2.weight")
         ({"fan_in": {"0.weight": np.int64(6)}}, 0.5),
         ({"fixed": {"*.bias": np.float32(6)}}, 0.5),
         ({"density": np.float64(0.7), "seed": np.uint64(3)}, 0.5),
+        ({}, np.float16(0.5)),
     ],
 )
 @pytest.mark.parametrize("method", [IteRand, RigL])
@@ -99,3 +105,26 @@ def test_a_step_that_its_schedule_refuses_is_not_counted() -> None:
         with pytest.raises(ArgumentError, match="got 1.5"):
             search.step()
         assert search.steps == 1
+
+
+def test_a_step_whose_scores_are_refused_is_not_counted() -> None:
+    search = EdgePopup(Source(model()))
+    good = search.scores["2.weight"].detach().clone()
+    search.scores["2.weight"].data.fill_(torch.nan)
+    with pytest.raises(ArgumentError, match="2.weight: scores must be finite"):
+        search.step()
+    search.scores["2.weight"].data.copy_(good)
+    search.step()
+    assert search.steps == 1
+
+
+@pytest.mark.parametrize("state", [None, 3, [("steps", 1)]])
+@pytest.mark.parametrize("method", [IteRand, RigL])
+def test_what_is_no_state(method: Any, state: Any) -> None:
+    with pytest.raises(ArgumentError, match="^state must be a Mapping, got a .*: give what state_dict"):
+        method(Source(model()), density=0.5).load_state_dict(state)
+
+
+def test_a_schedule_of_numpy_numbers_is_that_of_python_ones() -> None:
+    schedule = Geometric(np.float64(0.75), np.float32(0.5), np.int64(4), np.int64(2))  # type: ignore[arg-type]
+    assert repr(schedule) == repr(Geometric(0.75, 0.5, 4, 2))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,7 @@ from torch._dynamo.testing import CompileCounter
 from torch.nn.utils import parametrize
 
 from builders import CASES, LayerNormMLP, make_optimizer
-from tombola import EdgePopup, IteRand, Source
+from tombola import ArgumentError, EdgePopup, IteRand, Source
 from tombola.search.straight_through import masked_weight
 
 
@@ -26,6 +27,23 @@ def test_a_model_of_another_type_can_be_detached(dtype: torch.dtype) -> None:
     source.detach()
     assert model.fc1.weight.dtype == dtype
     assert int(torch.count_nonzero(model.fc1.weight)) == 144
+
+
+@pytest.mark.parametrize("make", [nn.Module.bfloat16, nn.Module.half])
+@pytest.mark.parametrize("scope", ["layer", "global"])
+def test_a_model_of_another_type_computes_with_the_mask_it_had(make: Any, scope: str) -> None:
+    model = nn.Linear(256, 256, bias=False)
+    search = EdgePopup(Source(model, density=0.8), 0.3, scope=scope)
+    mask = torch.tensor(search.mask["weight"])
+    make(model)  # rounds scores to ties by the hundred
+    copied = copy.deepcopy(model).cpu()
+    for each in (model, copied):
+        assert torch.equal(each.weight != 0, mask)
+    model(torch.ones(1, 256, dtype=model.weight.dtype)).sum().backward()
+    with pytest.raises(ArgumentError, match="weight: scores must be float32"):
+        search.step()
+    search.source.detach()
+    assert torch.equal(model.weight != 0, mask)
 
 
 def test_a_model_of_another_type_and_back_keeps_as_many() -> None:

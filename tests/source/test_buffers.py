@@ -48,3 +48,24 @@ def test_a_ticket_stores_normalisation_statistics_only() -> None:
     model = Counting()
     ticket = tombola.EdgePopup(tombola.Source(model)).ticket()
     assert list(ticket.statistics) == ["norm.running_mean", "norm.running_var"]
+
+
+class Cached(nn.Module):
+    """A cache that grows, and that the model's own state leaves out."""
+
+    cache: torch.Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(3, 2)
+        self.register_buffer("cache", torch.zeros(2), persistent=False)
+
+
+def test_caches_are_not_saved() -> None:
+    model = Cached()
+    search = tombola.EdgePopup(tombola.Source(model))
+    model.cache = torch.zeros(5)
+    search.ticket()  # warns of nothing
+    state = search.state_dict()
+    assert not state["buffers"]
+    tombola.EdgePopup(tombola.Source(Cached())).load_state_dict(state)

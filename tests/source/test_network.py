@@ -193,7 +193,7 @@ def test_bad_options_leave_the_model_as_it_was(options: dict[str, Any], message:
     [
         (nn.Sequential(nn.ReLU()), "the model has nothing to mask: expected a Linear"),
         (nn.BatchNorm1d(3), "the model has nothing to mask"),
-        (nn.LSTM(3, 4), "LSTM keeps its weights in one flat list that no mask reaches; use LSTMCell"),
+        (nn.LSTM(3, 4), "LSTM keeps a list of its weights .* which no mask safely reaches; use LSTMCell"),
         (nn.Linear(3, 4, dtype=torch.float64), "'weight' must be float32, got torch.float64"),
         (nn.LazyLinear(4), "'weight' has no shape yet"),
         (nn.utils.parametrizations.weight_norm(nn.Linear(3, 4)), "is parametrized already"),

@@ -34,7 +34,7 @@ from tombola.source.init import kaiming_uniform, uniform
 from tombola.source.network import Source
 from tombola.source.plan import Layer
 from tombola.source.recipe import RandomTensor
-from tombola.source.settings import check_state, plain
+from tombola.source.settings import check_names, check_state, plain
 from tombola.ticket.ticket import Ticket
 
 SCORE_INITS = ("fan_in", "kaiming_uniform")
@@ -79,6 +79,8 @@ class Search(Shown):
         check_flag("absolute", absolute)
         check_source(source)
         source.check_attached("search")
+        if torch.is_inference_mode_enabled():
+            raise ArgumentError("no search can be made under torch.inference_mode(): its scores never learn")
         self.density: LayerDensity = density(0) if callable(density) else density
         counts = kept_counts(source, self.density, rule, capped=callable(density))
         if isinstance(density, Geometric):
@@ -101,7 +103,12 @@ class Search(Shown):
         layers = [layer for layer in source.layers if layer.searched]
         self._scored = self._place_scores(layers, absolute, score_init)
         self._groups = self._make_groups(layers, counts, scope)
-        self.select()
+        try:
+            self.select()
+        except BaseException:
+            for name in self._scored:
+                source.slot(name).masking = None
+            raise
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.mask!r}, {self.steps} steps, {self.source!r})"
@@ -138,8 +145,8 @@ class Search(Shown):
         """
         self.source.check_attached("step")
         self._follow_schedule(self.steps + 1)
-        self.steps += 1
         self.select()
+        self.steps += 1  # a step that was refused does not count
         self.after_step()
         for group in self._groups:
             group.ensure_current()
@@ -195,12 +202,8 @@ class Search(Shown):
         Raises ArgumentError naming what differs or is missing; nothing is changed then.
         """
         buffers = self.source.buffers
-        check_state(
-            state,
-            "search",
-            self.settings,
-            {"scores": self.scores, "generations": {}, "buffers": buffers.state()},
-        )
+        check_state(state, "search", self.settings, {"scores": self.scores, "buffers": buffers.state()})
+        check_names(state, "search", "generations", self.source.names)
         steps = int(state["steps"])
         self._counts_after(steps)
         for name in self.scores:
@@ -226,7 +229,8 @@ class Search(Shown):
             for tensor in layer.tensors:
                 scores = torch.from_numpy(initial_scores(self.source, tensor, score_init))
                 slot = self.source.slot(tensor.name)
-                scored = Scored(scores.to(self.source.parameter(tensor.name).device), absolute, slot.running)
+                device = self.source.parameter(tensor.name).device
+                scored = Scored(tensor.name, scores.to(device), absolute, slot.running)
                 slot.masking = placed[tensor.name] = scored
         return placed
 

@@ -39,7 +39,7 @@ def kept_counts(
     if isinstance(density, Mapping):
         named = _matching(searched, density)
         return {layer.name: _explicit(source, layer, density, at_least, capped) for layer in named}
-    check_density(density)
+    density = check_density(density)  # as Python's number: others may be too narrow for counts
     if density > source.density * (1 + 1e-12):  # which may be a sum's, and rounded
         raise ArgumentError(
             f"ticket density {density:g} is above the source's density {source.density:g}: "

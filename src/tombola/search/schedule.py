@@ -31,13 +31,15 @@ class Geometric:
     levels: int
 
     def __post_init__(self) -> None:
-        check_density(self.start, "the density to anneal from")
-        check_density(self.final, "the density to anneal to")
+        # As Python's numbers, by which a saved search is compared.
+        object.__setattr__(self, "start", check_density(self.start, "the density to anneal from"))
+        object.__setattr__(self, "final", check_density(self.final, "the density to anneal to"))
         if self.final > self.start:
             raise ArgumentError(f"annealing goes down, from {self.start:g} it cannot reach {self.final:g}")
         for name, count in (("steps", self.steps), ("levels", self.levels)):
             if isinstance(count, bool) or not isinstance(count, Integral) or count < 1:
                 raise ArgumentError(f"annealing takes a whole number of {name}, at least 1, got {count!r}")
+            object.__setattr__(self, name, int(count))
 
     def __call__(self, step: int) -> float:
         """The density after `step` updates."""

@@ -16,7 +16,14 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from tombola.errors import ArgumentError
-from tombola.search.straight_through import Limit, is_transformed, kept, masked_weight, ranks_of
+from tombola.search.straight_through import (
+    Limit,
+    held_weight,
+    is_transformed,
+    kept,
+    masked_weight,
+    ranks_of,
+)
 from tombola.search.threshold import Part, Tracker
 from tombola.source.slot import Running, Slot
 
@@ -33,18 +40,26 @@ class Scored(nn.Module):
     cut: torch.Tensor
     last: torch.Tensor
 
-    def __init__(self, scores: torch.Tensor, absolute: bool, running: Running | None = None) -> None:
+    def __init__(
+        self, name: str, scores: torch.Tensor, absolute: bool, running: Running | None = None
+    ) -> None:
         super().__init__()
+        self.name = name
         self.scores = nn.Parameter(scores)
         self.register_buffer("cut", torch.zeros((), dtype=scores.dtype, device=scores.device))
         self.register_buffer("last", torch.zeros((), dtype=torch.int64, device=scores.device))
         self._limit: Limit | None = None
+        # While the model is of another type than float32: what was kept before, for scores so rounded no
+        # longer tell.
+        self.held: torch.Tensor | None = None
         self.absolute = absolute
         self.running = running
         self.group: Group | None = None
 
     def mask(self, alive: torch.Tensor | None) -> torch.Tensor:
         """Which entries are kept, of the scores' shape."""
+        if self.held is not None:
+            return _and(self.held, alive)
         return kept(ranks_of(self.scores.detach(), self.absolute), self._within(), alive)
 
     def keep_from(self, limit: Limit) -> None:
@@ -60,8 +75,18 @@ class Scored(nn.Module):
 
     def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Scored:
         # A change of type rounds scores, and is not counted as a change in place.
+        before, cut, last, limit = self.scores.data, self.cut, self.last, self._limit
+        known = self.group is not None and self.group.is_current()
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        if self.group is not None and self.scores.dtype == torch.float32:
+        device, dtype = self.scores.device, self.scores.dtype
+        if dtype == torch.float32:
+            self.held = None
+        elif self.held is not None:
+            self.held = self.held.to(device)
+        elif known:
+            ranks = ranks_of(before, self.absolute)
+            self.held = kept(ranks, limit or Limit(cut, last, True), None).to(device)
+        if self.group is not None and self.held is None:
             self.group.forget()
         return self
 
@@ -89,7 +114,7 @@ class Scored(nn.Module):
     def forward(self, weight: torch.Tensor, alive: torch.Tensor | None) -> torch.Tensor:
         """The masked weight."""
         # A compiled model relies on Search.step(): a version counter is not part of its graph.
-        if self.group is not None and not torch.compiler.is_compiling():
+        if self.group is not None and self.held is None and not torch.compiler.is_compiling():
             self.group.ensure_current()
         kind = weight.device.type
         dtype = weight.dtype
@@ -97,6 +122,8 @@ class Scored(nn.Module):
         inside = self.running is not None and self.running.count > 0
         if inside and torch.is_autocast_enabled(kind) and not parametrize._cache_enabled:
             dtype = torch.get_autocast_dtype(kind)
+        if self.held is not None:
+            return held_weight(self.scores, weight, _and(self.held, alive), alive, self.absolute, dtype)
         return masked_weight(self.scores, weight, self._within(), alive, self.absolute, dtype)
 
 
@@ -135,27 +162,32 @@ class Group:
             scored.group = self
 
     def ensure_current(self) -> None:
-        """Select again if the scores are others, or were changed in place as far as torch counts that:
+        """Select again unless that `is_current`, or cannot be: see `limit_inside`."""
+        members = self._scored()
+        if not self.is_current() and not is_transformed(*(scored.scores for scored in members)):
+            self.select()
+
+    def is_current(self) -> bool:
+        """Whether the scores are those last selected from, not changed in place as far as torch counts that:
         fused optimisers and `.data` go uncounted, which is why `Search.step` always selects.
         """
         now = [scored.scores for scored in self._scored()]
-        if len(now) == len(self._seen) and all(
+        return len(now) == len(self._seen) and all(
             scores is seen and scores._version == version
             for scores, (seen, version) in zip(now, self._seen, strict=True)
-        ):
-            return
-        if not is_transformed(*now):  # see limit_inside
-            self.select()
+        )
 
     @torch.no_grad()
     def select(self) -> None:
         """Find the threshold of the scores as they are now.
 
-        Raises ArgumentError naming the layer when a score is NaN or infinite, or no float32.
+        Raises ArgumentError naming the tensor when a score is NaN or infinite, or no float32.
         """
         members = self._scored()
+        if not members:  # nothing but layers without weights
+            return
         for scored in members:
-            _check_scores(self.name, scored.scores)
+            _check_scores(scored.name, scored.scores)
         limits = find_limits(self._ranks(members), self.keep, self._tracker)
         for scored, limit in zip(members, limits, strict=True):
             scored.keep_from(limit)
@@ -203,7 +235,7 @@ def find_limits(ranks: Sequence[Ranks], keep: int, tracker: Tracker) -> list[Lim
     The count is exact: ties at the threshold go to the lower index, in the order of the tensors and
     flat within each. If no more than `keep` are alive, all those are kept.
     """
-    on_cpu = ranks[0][0].device.type == "cpu"
+    on_cpu = all(values.is_cpu for values, _ in ranks)
     return limits_on_cpu(ranks, keep, tracker) if on_cpu else limits_on_device(ranks, keep)
 
 

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import nn
 
+from tombola.errors import TombolaError
 from tombola.source.parameters import Found, current_parameter
 from tombola.source.slot import Slot
-from tombola.source.surgery import attach_slot, detach_slot
+from tombola.source.surgery import attach_slot, detach_slot, withdraw_slot
 
 
 class Attachment:
@@ -21,19 +22,31 @@ class Attachment:
         self._requires_grad = {found.name: found.parameter.requires_grad for found in self._found.values()}
 
     def put_in(self) -> None:
-        """Freeze every parameter, and put a slot over each random one."""
+        """Put a slot over each random parameter, and freeze all. Should a module refuse, none is left."""
+        try:
+            for name, slot in self._slots.items():
+                attach_slot(self._found[name], slot)
+        except BaseException:
+            for name in self._slots:
+                withdraw_slot(self._found[name])
+            raise
         for found in self._found.values():
             found.parameter.requires_grad_(False)
             found.parameter.grad = None
-        for name, slot in self._slots.items():
-            attach_slot(self._found[name], slot)
 
     def take_out(self) -> None:
-        """Leave plain modules that hold the weights in use, trainable or frozen as they were."""
+        """Leave plain modules that hold the weights in use, trainable or frozen as they were. Should those
+        not be had, say because a score is no number, that is raised before anything changes.
+        """
+        for name in self._slots:
+            self.in_use(name)
         for name in self._slots:
             detach_slot(self._found[name])
         for name, found in self._found.items():
-            found.parameter.requires_grad_(self._requires_grad[name])
+            for place in found.places:  # which may hold other objects now
+                parameter = place.module._parameters[place.attribute]
+                if parameter is not None:
+                    parameter.requires_grad_(self._requires_grad[name])
 
     def slots(self) -> dict[str, Slot]:
         """The slots, by the names of their tensors."""
@@ -53,6 +66,24 @@ class Attachment:
         """What the model computes with."""
         weight: torch.Tensor = getattr(self.module(name), self._found[name].places[0].attribute)
         return weight
+
+    def check_modules(self, model: nn.Module) -> None:
+        """Raise TombolaError when a layer of `model` was put in another's place, or beside the others."""
+        mine: dict[int, str] = {}
+        for found in self._found.values():
+            for place in found.places:
+                mine.setdefault(id(place.module), found.name)
+        for prefix, module in model.named_modules():
+            if ".parametrizations." in f".{prefix}." or mine.pop(id(module), None) is not None:
+                continue
+            if any(parameter is not None for parameter in module._parameters.values()):
+                raise TombolaError(
+                    f"module {prefix!r} was put into the model after the source was attached: no ticket "
+                    "holds its weights"
+                )
+        if mine:
+            name = next(iter(mine.values()))
+            raise TombolaError(f"the module that held {name!r} is no longer in the model: no ticket fits it")
 
     def could_train(self) -> list[str]:
         """The parameters that were trainable before."""

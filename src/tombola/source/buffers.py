@@ -12,7 +12,9 @@ from tombola.source.init import FloatArray
 
 
 class Buffers:
-    """The buffers of `model` as they are, without those that a source or a search has put in."""
+    """The buffers of `model` as they are, without those that a source or a search has put in, and those that
+    the model itself does not save (`persistent=False`: caches).
+    """
 
     def __init__(self, model: nn.Module) -> None:
         self._model = model
@@ -50,7 +52,16 @@ class Buffers:
         ]
 
     def _own(self) -> Iterator[tuple[str, torch.Tensor]]:
-        return ((n, b) for n, b in self._model.named_buffers() if ".parametrizations." not in f".{n}")
+        passing = {
+            f"{prefix}.{attribute}" if prefix else attribute
+            for prefix, module in self._model.named_modules()
+            for attribute in module._non_persistent_buffers_set
+        }
+        return (
+            (name, buffer)
+            for name, buffer in self._model.named_buffers()
+            if ".parametrizations." not in f".{name}" and name not in passing
+        )
 
     def _unstored(self) -> Iterator[tuple[str, torch.Tensor]]:
         statistics = statistics_buffers(self._model)

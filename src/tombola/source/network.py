@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from tombola.errors import ArgumentError, TombolaError, check_flag, unknown
+from tombola.errors import ArgumentError, TombolaError, check_flag, check_kind, unknown
 from tombola.mask import Mask
 from tombola.rng import Stream, check_seed
 from tombola.shown import Shown, Table, mask_table
@@ -22,10 +22,17 @@ from tombola.source.attachment import Attachment
 from tombola.source.buffers import Buffers
 from tombola.source.density import AnyRule, rule_name
 from tombola.source.init import DISTRIBUTIONS, FloatArray
-from tombola.source.parameters import Found, check_plain, class_name, find_parameters
+from tombola.source.parameters import (
+    Found,
+    check_plain,
+    check_takes_slot,
+    check_writable,
+    class_name,
+    find_parameters,
+)
 from tombola.source.plan import Include, Layer, make_plan, plan_within
 from tombola.source.recipe import Generations, RandomTensor, Recipe, Shape
-from tombola.source.settings import plain
+from tombola.source.settings import check_names, plain
 from tombola.source.slot import Slot, generation_array
 from tombola.source.summary import LayerSummary, summarise_layer
 from tombola.source.surgery import casts_its_weights
@@ -88,12 +95,16 @@ class Source(Shown):
         check_seed(seed)
         check_flag("exact", exact)
         check_flag("bias", bias)
-        if init not in DISTRIBUTIONS:
+        if not isinstance(init, str) or init not in DISTRIBUTIONS:
             raise unknown("init", init, DISTRIBUTIONS)
         if mask is not None and (density != 1.0 or rule != "uniform" or exact):
             raise ArgumentError("give a mask, or a density with its rule and exact, not both")
         given = mask if mask is None or isinstance(mask, Mask) else Mask(mask)
+        for option, named in (("fan_in", fan_in), ("fixed", fixed)):
+            if named is not None:
+                check_kind(option, named, Mapping, "give {name pattern: number}")
         parameters = find_parameters(model)
+        check_writable(parameters)
         plan = make_plan(
             parameters,
             density=density,
@@ -110,6 +121,8 @@ class Source(Shown):
         drawn = {tensor.name: tensor for layer in plan.layers for tensor in layer.tensors}
         by_name = {found.name: found for found in parameters}
         tensors = tuple(drawn[name] for name in by_name if name in drawn)
+        for tensor in tensors:
+            check_takes_slot(by_name[tensor.name])
         self.model = model
         self.density = plan.density
         self.densities: dict[str, float] = plan.densities
@@ -260,9 +273,12 @@ class Source(Shown):
 
     @torch.no_grad()
     def restore(self, generations: Mapping[str, Generations | torch.Tensor | None]) -> None:
-        """Set every weight to its value of the given generation, as a resumed search needs."""
+        """Set every weight to its value of the given generation, as a resumed search needs: None where all
+        are 0. Raises ArgumentError for a tensor that is not named, and what `check_generations` raises.
+        """
         self.check_attached("restore weights")
-        arrays = {t.name: generation_array(t, generations.get(t.name)) for t in self.recipe.tensors}
+        check_names({"generations": generations}, "state", "generations", self.names)
+        arrays = {t.name: generation_array(t, generations[t.name]) for t in self.recipe.tensors}
         for tensor in self.recipe.tensors:
             array = arrays[tensor.name]
             slot, parameter = self.slot(tensor.name), self.parameter(tensor.name)
@@ -272,18 +288,23 @@ class Source(Shown):
     def detach(self) -> None:
         """Take the source out of the model: plain modules of their own class again, holding the
         weights in use, every parameter trainable or frozen as it was before. Twice is once.
+
+        Raises ArgumentError, with the source still attached, where a search's scores are no numbers any more.
         """
         if not self.attached:
             return
-        self._statistics = self.statistics()
+        statistics = self.statistics()
         self._attachment.take_out()
+        self._statistics = statistics
 
     def check_unchanged(self) -> None:
         """Raise TombolaError when the model no longer holds what the recipe says: something beside
-        Tombola has written into it. Once detached the model is the user's, and nothing is checked.
+        Tombola has written into it, or changed its layers. Once detached the model is the user's, and nothing
+        is checked.
         """
         if not self.attached:
             return
+        self._attachment.check_modules(self.model)
         expected: dict[str, FloatArray | float] = {**self.weights()}
         expected |= {constant.name: constant.value for constant in self.recipe.fixed}
         for name, slot in self._attachment.slots().items():
@@ -307,12 +328,12 @@ class Source(Shown):
 
     @torch.no_grad()
     def _attach(self) -> None:
+        self._attachment.put_in()  # first, for it can still be refused
         for tensor in self.recipe.tensors:
             self.parameter(tensor.name).copy_(torch.from_numpy(self.recipe.initial(tensor)))
         for constant in self.recipe.fixed:
             self.parameter(constant.name).fill_(constant.value)
         self.buffers.reset_statistics()
-        self._attachment.put_in()
 
     def _make_slot(self, tensor: RandomTensor, found: Found) -> Slot:
         casts = casts_its_weights(found)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +10,8 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from tombola.errors import ArgumentError, check_kind
+
+_RUN_ONCE = "run the lazy model once on a batch"
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ def find_parameters(model: nn.Module) -> list[Found]:
     """Every parameter of `model` once, in order of first appearance.
 
     Raises ArgumentError for parameters that cannot be drawn: uninitialised (lazy) ones, other types
-    than float32, and those under a parametrization already.
+    than float32, and those under a parametrization already; and for uninitialised buffers.
     """
     names: dict[int, str] = {}
     places: dict[int, list[Place]] = {}
@@ -46,18 +48,53 @@ def find_parameters(model: nn.Module) -> list[Found]:
     return [Found(names[key], parameters[key], tuple(places[key])) for key in names]
 
 
+def check_writable(parameters: Iterable[Found]) -> None:
+    """Raise ArgumentError for parameters that no values can be written into."""
+    if torch.is_inference_mode_enabled():
+        raise ArgumentError("no source can be made under torch.inference_mode(): its tensors never learn")
+    for found in parameters:
+        if found.parameter.is_meta:
+            raise ArgumentError(
+                f"parameter {found.name!r} is on the meta device, where nothing has a value: call "
+                'model.to_empty(device="cpu") first'
+            )
+        if found.parameter.is_inference():
+            raise ArgumentError(
+                f"parameter {found.name!r} was made under torch.inference_mode(), and can never be written "
+                "to: make the model outside of it"
+            )
+
+
+def check_takes_slot(found: Found) -> None:
+    """Raise ArgumentError where torch's parametrization has another use for the attribute's name."""
+    for place in found.places:
+        if hasattr(nn.ModuleDict, place.attribute):
+            raise ArgumentError(
+                f"parameter {found.name!r} cannot be masked under that name, which torch.nn.ModuleDict needs "
+                "for itself: rename it, or pass it in fixed"
+            )
+
+
 def check_plain(model: nn.Module) -> None:
-    """Raise ArgumentError for a wrapper, under which every parameter has another name: a ticket found
-    through it would fit no plain model; and for what is no module.
+    """Raise ArgumentError for a wrapper, of the model or of a part, under which parameters have other names:
+    a ticket found through it would fit no plain model; for a scripted module, which takes no slots; and for
+    what is no module.
     """
     check_kind("model", model, nn.Module, "give the network itself")
-    for inside in ("_orig_mod", "module"):
-        wrapped = (nn.DataParallel, nn.parallel.DistributedDataParallel) if inside == "module" else nn.Module
-        if inside in model._modules and isinstance(model, wrapped):
-            raise ArgumentError(
-                f"{type(model).__name__} wraps a model: give Source the model itself (its .{inside}) and "
-                "wrap it afterwards"
-            )
+    for prefix, module in model.named_modules():
+        kind = type(module).__name__
+        where = f", module {prefix!r}," if prefix else ""
+        if isinstance(module, torch.jit.ScriptModule):
+            raise ArgumentError(f"{kind}{where} is compiled: give Source the model that it was scripted from")
+        for inside in ("_orig_mod", "module"):
+            data_parallel = (nn.DataParallel, nn.parallel.DistributedDataParallel)
+            if inside in module._modules and isinstance(
+                module, data_parallel if inside == "module" else nn.Module
+            ):
+                raise ArgumentError(
+                    f"{kind}{where} wraps a model: give Source the model itself (its .{inside}) and wrap it "
+                    "afterwards"
+                )
 
 
 def class_name(model: nn.Module) -> str:
@@ -86,17 +123,24 @@ def _walk(model: nn.Module) -> Iterator[tuple[str, nn.Parameter, Place]]:
                 f"module {f'.{prefix}'.partition('.parametrizations')[0][1:]!r} is parametrized already "
                 "(another Source, or weight_norm and the like): detach or remove that first"
             )
+        for attribute, buffer in module._buffers.items():
+            if isinstance(buffer, nn.parameter.UninitializedBuffer):
+                raise ArgumentError(f"buffer {_dotted(prefix, attribute)!r} has no shape yet: {_RUN_ONCE}")
         order = tuple(module._parameters)
         for attribute, parameter in module._parameters.items():
             if parameter is not None:
-                name = f"{prefix}.{attribute}" if prefix else attribute
+                name = _dotted(prefix, attribute)
                 _check(name, parameter)
                 yield name, parameter, Place(module, attribute, order)
 
 
+def _dotted(prefix: str, attribute: str) -> str:
+    return f"{prefix}.{attribute}" if prefix else attribute
+
+
 def _check(name: str, parameter: nn.Parameter) -> None:
     if isinstance(parameter, nn.parameter.UninitializedParameter):
-        raise ArgumentError(f"parameter {name!r} has no shape yet: run the lazy model once on a batch")
+        raise ArgumentError(f"parameter {name!r} has no shape yet: {_RUN_ONCE}")
     if parameter.dtype != torch.float32:
         raise ArgumentError(
             f"parameter {name!r} must be float32, got {parameter.dtype}: call model.float(), "

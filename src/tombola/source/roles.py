@@ -41,23 +41,27 @@ class Fixed:
 Role = Weight | Bias | Fixed
 
 
-def _linear(module: nn.Linear) -> dict[str, Role]:
+def _weight(fan_in: float) -> Weight:
     # At least 1, for a layer without inputs too.
-    return {"weight": Weight(max(1, module.in_features)), "bias": Bias("weight")}
+    return Weight(max(1, fan_in))
+
+
+def _linear(module: nn.Linear) -> dict[str, Role]:
+    return {"weight": _weight(module.in_features), "bias": Bias("weight")}
 
 
 def _bilinear(module: nn.Bilinear) -> dict[str, Role]:
-    return {"weight": Weight(module.in1_features * module.in2_features), "bias": Bias("weight")}
+    return {"weight": _weight(module.in1_features * module.in2_features), "bias": Bias("weight")}
 
 
 def _convolution(module: _ConvNd) -> dict[str, Role]:
     fan_in = module.in_channels // module.groups * math.prod(module.kernel_size)
-    return {"weight": Weight(fan_in), "bias": Bias("weight")}
+    return {"weight": _weight(fan_in), "bias": Bias("weight")}
 
 
 def _transposed_convolution(module: _ConvTransposeNd) -> dict[str, Role]:
     taps = math.prod(module.kernel_size) / math.prod(module.stride)
-    return {"weight": Weight(max(1.0, module.out_channels // module.groups * taps)), "bias": Bias("weight")}
+    return {"weight": _weight(module.out_channels // module.groups * taps), "bias": Bias("weight")}
 
 
 def _embedding(module: nn.Embedding | nn.EmbeddingBag) -> dict[str, Role]:
@@ -84,8 +88,8 @@ def _attention(module: nn.MultiheadAttention) -> dict[str, Role]:
 
 def _recurrent_cell(module: nn.RNNCellBase) -> dict[str, Role]:
     return {
-        "weight_ih": Weight(module.input_size),
-        "weight_hh": Weight(module.hidden_size),
+        "weight_ih": _weight(module.input_size),
+        "weight_hh": _weight(module.hidden_size),
         "bias_ih": Bias("weight_ih"),
         "bias_hh": Bias("weight_hh"),
     }
@@ -118,12 +122,13 @@ _KNOWN: tuple[tuple[type | tuple[type, ...], Callable[..., dict[str, Role]]], ..
 def roles(module: nn.Module) -> dict[str, Role]:
     """The roles of a module's own parameters, by attribute; empty for a type not known.
 
-    Raises ArgumentError for a recurrent network, whose weights are reached past their attributes.
+    Raises ArgumentError for a recurrent network, whose weights are reached past their attributes, and an
+    embedding that rewrites them or has sparse gradients.
     """
     if isinstance(module, nn.RNNBase):
         raise ArgumentError(
-            f"{type(module).__name__} keeps its weights in one flat list that no mask reaches; "
-            f"use {type(module).__name__}Cell in a loop"
+            f"{type(module).__name__} keeps a list of its weights beside their attributes, which no mask "
+            f"safely reaches; use {type(module).__name__}Cell in a loop"
         )
     return next((describe(module) for kind, describe in _KNOWN if isinstance(module, kind)), {})
 
@@ -137,12 +142,13 @@ def role_of(
 ) -> Role | None:
     """The role of one parameter: what the user's patterns say, else what its module's type says, else None.
 
-    Raises ArgumentError for a recurrent network, as `roles`.
+    Raises ArgumentError for a module that no mask reaches, as `roles`.
     """
     for pattern, value in fixed.items():
         if fnmatchcase(name, pattern):
             return Fixed(float(value))
+    role = roles(module).get(attribute)  # which refuses some modules, whatever their fan-in
     for pattern, value in fan_in.items():
         if fnmatchcase(name, pattern):
             return Weight(float(value))
-    return roles(module).get(attribute)
+    return role

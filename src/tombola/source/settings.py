@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from numbers import Integral
 from typing import Any
 
 import torch
 
-from tombola.errors import ArgumentError
+from tombola.errors import ArgumentError, check_kind
 
 
 def check_state(
@@ -20,6 +20,7 @@ def check_state(
     """Raise ArgumentError unless `state` is one of a `what` with these settings, and holds under each key
     of `tensors` tensors of the names and shapes of those given for it.
     """
+    check_kind("state", state, Mapping, f"give what state_dict() of a {what} gave")
     for key in ("settings", "steps", *tensors):
         if key not in state:
             raise ArgumentError(f"not the state of a {what}: it holds no {key!r}")
@@ -31,13 +32,21 @@ def check_state(
         if theirs != mine:
             raise ArgumentError(f"the saved {what} has {_difference(key, theirs, mine)}")
     for key, mine_by_name in tensors.items():
+        check_names(state, what, key, mine_by_name)
         for name, tensor in mine_by_name.items():
-            if name not in state[key]:
-                raise ArgumentError(f"the saved {what} has no {key} for {name!r}")
             if (came := tuple(state[key][name].shape)) != (expected := tuple(tensor.shape)):
                 raise ArgumentError(
                     f"the saved {what} has {key} of shape {came} for {name!r}, this one {expected}"
                 )
+
+
+def check_names(state: Mapping[str, Any], what: str, key: str, names: Iterable[str]) -> None:
+    """Raise ArgumentError unless `state` holds something under `key` for each of these names."""
+    if not isinstance(state.get(key), Mapping):
+        raise ArgumentError(f"not the state of a {what}: it holds no {key!r}")
+    for name in names:
+        if name not in state[key]:
+            raise ArgumentError(f"the saved {what} has no {key} for {name!r}")
 
 
 def plain(value: float | Mapping[str, float] | None) -> Any:

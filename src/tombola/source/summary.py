@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from torch import nn
-from torch.nn.modules.conv import _ConvTransposeNd
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from tombola.mask import BoolArray
 from tombola.rng import WORD_RANGE
@@ -59,7 +59,7 @@ def edges(alive: BoolArray, module: nn.Module) -> tuple[Counts, Counts]:
     """
     if alive.ndim < 2 or not alive.size:  # no inputs and outputs to speak of
         return np.ones(1, dtype=np.int64), np.ones(1, dtype=np.int64)
-    groups = int(getattr(module, "groups", 1))
+    groups = module.groups if isinstance(module, _ConvNd) else 1
     pairs = np.count_nonzero(alive.reshape(groups, alive.shape[0] // groups, alive.shape[1], -1), axis=-1)
     first, second = pairs.sum(2).reshape(-1), pairs.sum(1).reshape(-1)
     if isinstance(module, (_ConvTransposeNd, nn.Embedding, nn.EmbeddingBag)):

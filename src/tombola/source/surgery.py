@@ -11,7 +11,7 @@ from typing import Any
 from torch import nn
 from torch.nn.utils import parametrize
 
-from tombola.source.parameters import Found
+from tombola.source.parameters import Found, Place
 from tombola.source.slot import Slot
 
 _CASTING = (
@@ -46,7 +46,9 @@ def _count_forward_passes(kind: Any) -> None:
 
     def forward(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
         lists: Any = self.parametrizations
-        running = [slots[0].running for slots in lists.values() if slots[0].running is not None]
+        # What else is parametrized is none of ours.
+        own = [slots[0] for slots in lists.values() if isinstance(slots[0], Slot)]
+        running = [slot.running for slot in own if slot.running is not None]
         for one in running:
             one.count += 1
         try:
@@ -68,10 +70,22 @@ def detach_slot(found: Found) -> None:
     for place in found.places:
         _own_class(place.module)
         parametrize.remove_parametrizations(place.module, place.attribute, leave_parametrized=True)
-        parameters = place.module._parameters
-        for attribute in place.order:
-            if attribute in parameters:
-                parameters[attribute] = parameters.pop(attribute)
+        _reorder(place)
+
+
+def withdraw_slot(found: Found) -> None:
+    """Take the slot out wherever it is, leaving the parameter as it was put under it."""
+    for place in found.places:
+        if parametrize.is_parametrized(place.module, place.attribute):
+            parametrize.remove_parametrizations(place.module, place.attribute, leave_parametrized=False)
+            _reorder(place)
+
+
+def _reorder(place: Place) -> None:
+    parameters = place.module._parameters
+    for attribute in place.order:
+        if attribute in parameters:
+            parameters[attribute] = parameters.pop(attribute)
 
 
 def _own_class(module: nn.Module) -> None:
