@@ -68,7 +68,7 @@ OUT_OF_RANGE = {
     "warmup": (["--warmup", "-1"], ["warmup", "at least 0", "-1.0"]),
     "warmup inf": (["--warmup", "inf"], ["warmup", "finite", "inf"]),
     "warmup beyond the end": (["--warmup", "3"], ["warmup", "at most epochs, 2", "3.0"]),
-    "rate of edge-popup": (["--method", "edge-popup", "--rate", "7"], ["rate", "[0, 1]", "7"]),
+    "rate of edge-popup": (["--method", "edge-popup", "--rate", "0.7"], ["--rate", "iterand", "edge-popup"]),
     "momentum": (["--momentum", "-0.1"], ["momentum", "[0, 1)", "-0.1"]),
     "weight decay": (["--weight-decay", "-1"], ["weight_decay", "at least 0", "-1.0"]),
     "validation": (["--validation", "1"], ["held out", "[0, 1)", "1.0"]),
@@ -299,6 +299,8 @@ def test_scores_that_are_no_numbers(tmp_path: Path) -> None:
 def test_weights_that_the_last_step_of_an_epoch_breaks(tmp_path: Path, command: str) -> None:
     """One step an epoch: its loss is a number, what it leaves behind is none."""
     options = ["--batch-size", "2000", "--lr", "3e38", "--momentum", "0", "--weight-decay", "1e10"]
+    if command == "search":
+        options += ["--period", "1"]
     line = refusal(command, *TINY, *options, "--out", tmp_path / "run")
     assert "what is trained is no number any more" in line
     assert "in epoch 1, step 1 (no checkpoint yet)" in line

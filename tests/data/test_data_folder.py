@@ -14,6 +14,7 @@ from data_helpers import encode, images_table, noise, small_folder, table, write
 from PIL import Image
 
 from tombola.data import Augmentation, Dataset, Split, StreamedDataset, load
+from tombola.data.parquet import find
 from tombola.errors import ArgumentError, DataError
 
 
@@ -81,6 +82,22 @@ def test_the_hubs_layouts(tmp_path: Path, layout: str) -> None:
     assert torch.equal(dataset.train.images, tensor(pixels[:7]))
     assert dataset.train.labels.tolist() == [0, 1, 2, 0, 1, 2, 0]
     assert torch.equal(dataset.test.images, tensor(pixels[7:]))
+
+
+def test_a_known_set_is_measured_on_the_split_it_is_known_for(tmp_path: Path) -> None:
+    pixels = noise(6)
+    write(
+        tmp_path,
+        train=images_table(pixels[:3], [0, 1, 999]),
+        validation=images_table(pixels[3:5], [0, 1]),
+        test=images_table(pixels[5:], [-1]),  # labels that are secret
+    )
+    for split in ("validation", "test"):
+        files = find(tmp_path, test=split)
+        assert files is not None
+        assert [path.stem for path in files[1]] == [split]
+    imagenet = load("imagenet", data_dir=tmp_path, validation=0, image_size=8, workers=0)
+    assert imagenet.test.labels.tolist() == [0, 1]
 
 
 @pytest.mark.parametrize("image", ["img", "image"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +152,26 @@ def test_another_seed_is_another() -> None:
         (TrainConfig(method="rigl", density=0.5, drop=1.0), r"drop must be in \(0, 1\), got 1.0"),
         (TrainConfig(method="rigl", density=0.5, update_end=0.0), r"update_end must be in \(0, 1\], got 0.0"),
         (TrainConfig(period=0), "period must be at least 1"),
+        (TrainConfig(validation=1.0), r"validation is the fraction held out, in \[0, 1\), got 1.0"),
+        (SearchConfig(validation=-0.1), r"validation is the fraction held out, in \[0, 1\), got -0.1"),
+        (SearchConfig(threads=1 << 40), "threads must be at most 65536, got 1099511627776"),
+        (
+            TrainConfig(method="rigl", density=0.5, period=10, accumulate=20),
+            "accumulate must be at most period, 10, got 20",
+        ),
+        (
+            TrainConfig(method="grasp", density=0.5, ticket_rule="erk"),
+            "method grasp ranks all weights together: give --scope layer, too",
+        ),
+        (SearchConfig(scope="global", ticket_rule="erk"), "--ticket-rule .*: not with scope global"),
+        (
+            SearchConfig(method="edge-popup", period=7),
+            "--period is for method iterand, signed-supermask, not for edge-popup",
+        ),
+        (
+            SearchConfig(method="signed-supermask", rate=0.2),
+            "--rate is for method iterand, not for signed-supermask",
+        ),
         (TrainConfig(accumulate=0), "accumulate must be at least 1"),
         (TrainConfig(rounds=0), "rounds must be at least 1"),
         (TrainConfig(pruning_batches=0), "pruning_batches must be at least 1"),
@@ -163,6 +184,50 @@ def test_another_seed_is_another() -> None:
 def test_options_that_do_not_fit(config: Any, message: str) -> None:
     with pytest.raises(ArgumentError, match=message):
         config.check()
+
+
+@pytest.mark.parametrize(
+    ("config", "line"),
+    [
+        (
+            SearchConfig(rule="erk", exact=True),
+            "--exact, --rule spread the density of the source, which is 1",
+        ),
+        (TrainConfig(method="rigl", density=0.2, dense_last=True), "--dense-last spread the density .* is 1"),
+        (SearchConfig(epochs=2, period=41), "the run has 40 steps and the first redraw would come after 41"),
+        (SearchConfig(epochs=1), "the run has 20 steps and the first redraw would come after 30"),
+        (
+            TrainConfig(method="imp", density=0.5, rewind="optimizer"),
+            "at --rewind-epochs 0 the optimiser has no momentum yet",
+        ),
+        (
+            TrainConfig(method="gradual", density=0.5, fan_scaling=True),
+            "method gradual begins with the whole source, which is dense, so --fan-scaling",
+        ),
+    ],
+)
+def test_options_that_change_nothing_are_told(config: Any, line: str) -> None:
+    config.check()
+    (told,) = config.idle_options(20)
+    assert re.search(line, told)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        SearchConfig(source_density=0.5, rule="erk"),
+        SearchConfig(epochs=2, period=40),
+        SearchConfig(epochs=1, period=None),
+        SearchConfig(epochs=1, rate=0.0),
+        SearchConfig(epochs=1, method="signed-supermask"),
+        TrainConfig(method="imp", density=0.5, rewind="optimizer", rewind_epochs=1),
+        TrainConfig(method="imp", density=0.2, fan_scaling=True, source_density=0.5),
+        TrainConfig(method="imp", density=0.2, fan_scaling=True, source_mask=Path("mask.safetensors")),
+        TrainConfig(),
+    ],
+)
+def test_options_that_count(config: Any) -> None:
+    assert config.idle_options(20) == []
 
 
 def test_what_is_ranked_layer_by_layer_can_be_scaled() -> None:

@@ -13,7 +13,7 @@ import torch
 from resume_helpers import assert_same, stopped_at
 
 from commands import STEPS, TINY, finished, metrics_of, refusal, result_of, ticket_of, tombola
-from tombola import Mask, Source, Ticket, data, models, sparse
+from tombola import ArgumentError, Mask, Source, Ticket, data, models, sparse
 from tombola.experiments.evaluation import evaluate
 from tombola.experiments.machine import Machine
 from tombola.experiments.sparse_learner import SparseLearner
@@ -240,9 +240,41 @@ def test_epochs_become_steps() -> None:
         training = built(method=method, update_end=0.5, period=7).training
         assert isinstance(training, (sparse.RigL, sparse.SET, sparse.Gradual))
         assert (training.end, training.period) == (20, 7)
+    assert isinstance(training := built(method="set").training, sparse.SET)
+    assert (training.end, training.period) == (30, 3)  # ten updates or so, however short the run
+    assert isinstance(training := built(method="gradual", epochs=200).training, sparse.Gradual)
+    assert training.period == 100
     rigl = built(method="rigl", drop=0.2, accumulate=3).training
     assert isinstance(rigl, sparse.RigL)
     assert (rigl.fraction, rigl.accumulate) == (0.2, 3)
+
+
+@pytest.mark.parametrize("method", ["rigl", "set"])
+def test_a_mask_that_would_never_change(method: str) -> None:
+    with pytest.raises(
+        ArgumentError, match="period 30: .* updates end at step 30 of 40: give a smaller --per"
+    ):
+        built(method=method, period=30)
+    built(method=method, period=29)
+
+
+@pytest.mark.parametrize("method", ["snip", "magnitude"])
+def test_a_mask_that_another_machine_chose_otherwise_goes_on(method: str) -> None:
+    one, other = (built(method=method, density=0.3, seed=seed) for seed in (0, 0))
+    assert isinstance(other.training, sparse.Static)
+    rounded = {name: kept.copy() for name, kept in other.training.mask.items()}
+    first, last = (int(np.flatnonzero(rounded["fc1.weight"] == kept)[0]) for kept in (True, False))
+    rounded["fc1.weight"].flat[[first, last]] = False, True
+    other.training.set_mask({name: torch.from_numpy(kept) for name, kept in rounded.items()})
+    other.training.settings["kept"] = other.training.mask.digest
+    with pytest.raises(ArgumentError, match="the saved training has kept ="):
+        one.training.load_state_dict(other.state_dict())
+    one.load_state_dict(other.state_dict())
+    assert one.training.mask == other.training.mask
+    for name, weights in one.training.weights().items():
+        assert np.array_equal(weights, other.training.weights()[name])
+    with pytest.raises(ArgumentError, match="it holds no 'mask'"):
+        one.load_state_dict({})
 
 
 @pytest.mark.parametrize("method", ["imp", "gradual"])

@@ -58,11 +58,24 @@ def test_one_seed_has_no_deviation() -> None:
 
 
 def test_an_unfinished_run_adds_to_the_curve_alone(tmp_path: Path) -> None:
-    add(tmp_path, "a", 0, 0.2, [0.5, 0.6])
+    add(tmp_path, "a", 1, 0.2, [0.5, 0.6])
     unfinished(tmp_path / "b")
     _, (both,) = grouped(tmp_path)
     assert both.figures["test_accuracy"] == Spread(0.2, None, 1)
     assert both.curve[1].count == 2
+
+
+def test_a_repeated_seed_counts_once(tmp_path: Path) -> None:
+    for name, seed, accuracy in (("a", 0, 0.2), ("b", 0, 0.3), ("c", 1, 0.4)):
+        add(tmp_path, name, seed, accuracy, [accuracy])
+    unfinished(tmp_path / "0")  # of seed 0, too, and found before the others
+    (all_of_them,) = grouped(tmp_path)[1]
+    assert (all_of_them.members, all_of_them.seeds) == ([0, 1, 2, 3], 2)
+    spread = all_of_them.figures["test_accuracy"]
+    assert spread is not None
+    assert spread.mean == pytest.approx(0.3)
+    assert spread.count == 2
+    assert all_of_them.curve[1].count == 2
 
 
 def test_without_configurations_what_came_out_tells_runs_apart(tmp_path: Path) -> None:

@@ -116,6 +116,10 @@ def changed(file: str, **values: object) -> Callable[[Path], None]:
         changed("result.json", seconds=float("nan")),
         changed("result.json", method=None),
         changed("result.json", seed=True),
+        changed("result.json", validation_accuracy=7.5),
+        changed("result.json", density=-3),
+        changed("result.json", seconds=-1),
+        changed("result.json", digest=float("nan")),
     ],
 )
 def test_a_damaged_record_is_one_line_and_the_others_are_read(

@@ -114,9 +114,11 @@ def test_rules_and_densities_of_layers(name: str) -> None:
     wanted = {layer: round(expected[layer] * source.mask[layer].size) for layer in source.names}
     loss = loss_on(CASES["mlp"])
     assert layer_counts(source, CRITERIA[name](source, 0.2, loss, rule="erk", scope="layer")) == wanted
-    whole = CRITERIA[name](source, 0.2, loss, rule="erk", scope="global")
-    assert whole.kept == sum(wanted.values())
-    mask = CRITERIA[name](source, {"fc1.weight": 0.25, "fc2.weight": 0.4}, loss, scope="layer")
+    layers = {"fc1.weight": 0.25, "fc2.weight": 0.4}
+    for density, options in ((0.2, {"rule": "erk"}), (layers, {})):
+        with pytest.raises(ArgumentError, match="a global ranking has one density for all layers together"):
+            CRITERIA[name](source, density, loss, scope="global", **options)
+    mask = CRITERIA[name](source, layers, loss, scope="layer")
     assert layer_counts(source, mask) == {"fc1.weight": 72, "fc2.weight": 48}
 
 

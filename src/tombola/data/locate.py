@@ -97,7 +97,7 @@ def _read(
     folder: Path, layouts: tuple[str, ...], name: str, known: Known | None, options: Options
 ) -> Found | None:
     """What `folder` holds, in memory if that can be: images of one size, and not too many of them."""
-    files = find(folder, layouts)
+    files = find(folder, layouts, known.test if known else "test")
     if files is None and not is_image_folder(folder):
         return None
     if (known is not None and known.streamed) or _is_large(folder, files):

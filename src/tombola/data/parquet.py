@@ -20,18 +20,19 @@ _SHARD = re.compile(r"-\d+-of-(\d+)")
 Files = tuple[list[Path], list[Path]]
 
 
-def find(folder: Path, layouts: Sequence[str] = LAYOUTS) -> Files | None:
-    """The train files and test files in `folder`, or in its first subfolder of `layouts` that has both.
+def find(folder: Path, layouts: Sequence[str] = LAYOUTS, test: str = "test") -> Files | None:
+    """The train files and test files in `folder`, or in its first subfolder of `layouts` that has both. The
+    split to test on is called `test`, or else one of `TEST_SPLITS`.
 
     A split is `train.parquet`, or `train-*.parquet` in the order of their names; None where there are
     none. Raises DataError where a file of a sharded split (`…-00000-of-00005…`) is missing.
     """
     for layout in layouts:
         train = _split_files(folder / layout, "train")
-        tests = (_split_files(folder / layout, split) for split in TEST_SPLITS)
-        test = next((files for files in tests if files), [])
-        if train and test:
-            return train, test
+        splits = dict.fromkeys((test, *TEST_SPLITS))
+        tests = next((files for split in splits if (files := _split_files(folder / layout, split))), [])
+        if train and tests:
+            return train, tests
     return None
 
 

@@ -17,8 +17,12 @@ from tombola.errors import ArgumentError, RunError, unknown
 
 # What says where, or by how many processes, a run reads and writes, but not what it computes.
 _PLACES = ("data_dir", "workers", "out", "resume", "tensorboard")
+_MOST = 1 << 1023  # float holds every whole number below it, nearly
 NONE = "none"  # TOML has no word for None
 _WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", Path: "a path"}
+
+MOST_THREADS = 1 << 16
+"""More than any machine's."""
 
 Precision = Literal["auto", "float32", "bfloat16"]
 Device = Literal["auto", "cpu", "cuda"]
@@ -90,8 +94,12 @@ class RunConfig:
         if not 0 <= self.momentum < 1:
             raise ArgumentError(f"momentum must be in [0, 1), got {self.momentum!r}")
         at_least("weight_decay", self.weight_decay, 0)
+        if not 0 <= self.validation < 1:
+            raise ArgumentError(f"validation is the fraction held out, in [0, 1), got {self.validation!r}")
         if self.threads is not None:
             at_least("threads", self.threads, 1)
+            if self.threads > MOST_THREADS:
+                raise ArgumentError(f"threads must be at most {MOST_THREADS}, got {self.threads!r}")
         at_least("image_size", self.image_size, 1)
         if not 0 < self.width < float("inf"):
             raise ArgumentError(f"width must be a finite number above 0, got {self.width!r}")
@@ -111,6 +119,12 @@ class RunConfig:
                 raise unknown(name, choice, get_args(known))
         if self.resume and self.out is None:
             raise ArgumentError("--resume needs --out, the folder of the run to go on with")
+
+    def idle_options(self, steps: int) -> list[str]:
+        """A line for each option that was given and changes nothing in this run, of `steps` updates an epoch:
+        nothing that a run cannot have, but hardly what was meant.
+        """
+        return []
 
     def settings(self) -> dict[str, Any]:
         """What decides the result: every field but the places where a run reads and writes."""
@@ -197,7 +211,7 @@ def _typed(value: Any, hint: Any) -> Any:
         return value
     if hint is Path and isinstance(value, str):
         return Path(value)
-    if hint is float and type(value) is int:
+    if hint is float and type(value) is int and abs(value) < _MOST:
         return float(value)
     if type(value) is not hint:
         raise TypeError(_WORDS[hint])

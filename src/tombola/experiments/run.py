@@ -80,6 +80,8 @@ def _run(config: Config, ranks: Ranks, interrupt: Interrupt) -> Outcome:
     ranks.check_data(dataset.fingerprint)
     seed_framework(Stream(config.seed, "framework", "run"))
     learner = make_learner(config, dataset, machine, ranks)
+    for line in config.idle_options(updates(config, dataset)) if ranks.first else ():
+        warnings.warn(line, stacklevel=2)
     if not ranks.first:  # or dropout, say, would drop the same in every part of a batch
         seed_framework(Stream(config.seed, "framework", "run", ranks.share.rank))
     folder = RunFolder(ranks.from_first(lambda: config.out or RunFolder.free(_name(config)).path))
@@ -134,12 +136,18 @@ def make_learner(config: RunConfig, dataset: DatasetLike, machine: Machine, rank
     model = build_model(config.model, config.width, dataset).to(machine.device)
     if not ranks.alone:
         synchronise_batch_norm(model)
-    steps = max(1, len(dataset.train) // config.batch_size)
+    steps = updates(config, dataset)
     if isinstance(config, SearchConfig):
         return SearchLearner(model, config, steps)
     if isinstance(config, TrainConfig) and config.method != "dense":
-        return SparseLearner(model, config, steps, partial(_examples, config, dataset, machine, model))
+        examples = partial(_examples, config, dataset, machine, model)
+        return SparseLearner(model, config, steps, examples, ranks)
     return DenseLearner(model, config)
+
+
+def updates(config: RunConfig, dataset: DatasetLike) -> int:
+    """Updates an epoch."""
+    return max(1, len(dataset.train) // config.batch_size)
 
 
 def _examples(config: RunConfig, dataset: DatasetLike, machine: Machine, model: nn.Module) -> Iterator[Batch]:

@@ -11,6 +11,7 @@ from tombola.experiments.source_config import SourceConfig
 from tombola.source.density import check_density
 
 METHODS = ("iterand", "edge-popup", "signed-supermask")
+_USED_BY = {"period": ("iterand", "signed-supermask"), "rate": ("iterand",)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,12 +48,28 @@ class SearchConfig(SourceConfig):
             return 1 if self.method == "signed-supermask" else 30
         return self.period
 
+    def idle_options(self, steps: int) -> list[str]:
+        """A period longer than the run, beside what any source has."""
+        lines = super().idle_options(steps)
+        period, updates = self.redraw_period, steps * self.epochs
+        if self.method == "iterand" and self.rate > 0 and period is not None and period > updates:
+            lines.append(
+                f"the run has {updates} steps and the first redraw would come after {period}, so this is "
+                "edge-popup: give a smaller --period"
+            )
+        return lines
+
     def check(self) -> None:
-        """Raise ArgumentError for a value that no search can have."""
+        """Raise ArgumentError for a value that no search can have, or that the method does not use."""
         super().check()
         if self.method not in METHODS:
             raise unknown("method", self.method, METHODS)
         check_density(self.density)
+        for name, methods in _USED_BY.items():
+            if self.method not in methods and getattr(self, name) != getattr(SearchConfig(), name):
+                raise ArgumentError(f"--{name} is for method {', '.join(methods)}, not for {self.method}")
+        if self.ticket_rule is not None and self.scope == "global":
+            raise ArgumentError("--ticket-rule gives each layer its density: not with scope global")
         if self.fan_scaling and self.scope == "global":
             raise ArgumentError("fan_scaling needs each layer's density beforehand: not with scope global")
         if isinstance(self.period, int):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,11 +47,24 @@ class SourceConfig(RunConfig):
             if rule is not None and rule not in RULES:
                 raise unknown(name, rule, RULES)
         if self.source_mask is not None and (changed := self.source_options()):
-            options = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(changed))
-            raise ArgumentError(f"--source-mask says what the source is: leave out {options}")
+            raise ArgumentError(f"--source-mask says what the source is: leave out {_flags(changed)}")
+
+    def idle_options(self, steps: int) -> list[str]:
+        """How to spread the density of a source that is dense, beside what any run has."""
+        lines = super().idle_options(steps)
+        if self.source_density == 1 and (given := self.source_options()):
+            lines.append(
+                f"{_flags(given)} spread the density of the source, which is 1, so nothing comes of it: give "
+                "--source-density, or --ticket-rule for the density that is kept"
+            )
+        return lines
 
     def source_options(self) -> dict[str, Any]:
         """The options of an Erdős–Rényi source that are other than their defaults."""
         names = ("source_density", "rule", "exact", "dense_first", "dense_last", "dense_depthwise")
         default = SourceConfig()
         return {name: getattr(self, name) for name in names if getattr(self, name) != getattr(default, name)}
+
+
+def _flags(names: Iterable[str]) -> str:
+    return ", ".join(f"--{name.replace('_', '-')}" for name in sorted(names))

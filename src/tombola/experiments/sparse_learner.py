@@ -13,6 +13,7 @@ from torch import nn
 from tombola import sparse
 from tombola.data.loader import Batch
 from tombola.errors import ArgumentError
+from tombola.experiments.ranks import ALONE, Ranks
 from tombola.experiments.repeat import is_ticket
 from tombola.experiments.sources import fan_densities, make_source, other_seed, read_mask
 from tombola.experiments.train_config import ONE_SHOT, TrainConfig
@@ -22,6 +23,8 @@ from tombola.ticket import Ticket
 
 # Wang et al. 2020 divide the logits by it, for gradients at initialisation that are far from their limits.
 _GRASP_TEMPERATURE = 200.0
+# Evci et al. 2020, for training that is long enough for some updates.
+_USUAL_PERIOD, _UPDATES = 100, 10
 
 
 class SparseLearner:
@@ -31,11 +34,17 @@ class SparseLearner:
     """
 
     def __init__(
-        self, model: nn.Module, config: TrainConfig, steps: int, examples: Callable[[], Iterator[Batch]]
+        self,
+        model: nn.Module,
+        config: TrainConfig,
+        steps: int,
+        examples: Callable[[], Iterator[Batch]],
+        ranks: Ranks = ALONE,
     ) -> None:
         self.model = model
-        self.training = make_training(model, config, steps, examples)
+        self.training = make_training(model, config, steps, examples, ranks)
         self._rewind_epoch = config.rewind_epochs
+        self._chosen = config.method in ONE_SHOT
 
     @property
     def settled(self) -> bool:
@@ -74,13 +83,22 @@ class SparseLearner:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from `state_dict()`."""
+        if self._chosen and isinstance(self.training, sparse.Static):
+            # By arithmetic that another machine rounds otherwise: what was chosen first counts.
+            self.training.take_mask_of(state)
         self.training.load_state_dict(state)
 
 
 def make_training(
-    model: nn.Module, config: TrainConfig, steps: int, examples: Callable[[], Iterator[Batch]]
+    model: nn.Module,
+    config: TrainConfig,
+    steps: int,
+    examples: Callable[[], Iterator[Batch]],
+    ranks: Ranks = ALONE,
 ) -> sparse.SparseTraining:
-    """The training that `config` names, of `steps` updates an epoch. Raises what the methods raise."""
+    """The training that `config` names, of `steps` updates an epoch. Raises what the methods raise, and
+    ArgumentError where the mask is to change and would not before the run's last update.
+    """
     if config.ticket is not None:
         return _of_ticket(model, config)
     # IMP and gradual pruning start from the whole source.
@@ -92,7 +110,8 @@ def make_training(
     end = max(1, round(config.update_end * config.epochs * steps))
     scope: dict[str, Any] = {} if config.scope is None else {"scope": config.scope}
     if config.method in ONE_SHOT:
-        return sparse.Static(source, mask=_pruned(source, config, examples, scope))
+        mask = _pruned(source, config, examples, scope)
+        return sparse.Static(source, mask=ranks.from_first(lambda: mask))
     if config.method == "imp":
         return sparse.IMP(
             source,
@@ -103,12 +122,25 @@ def make_training(
             **scope,
         )
     if config.method == "gradual":
-        return sparse.Gradual(source, config.density, end=end, period=config.period, **scope)
+        return sparse.Gradual(source, config.density, end=end, period=_period(config, end), **scope)
+    period = _period(config, end)
+    if period >= end:
+        raise ArgumentError(
+            f"period {period}: the mask would change after so many steps, but updates end at step {end} of "
+            f"{config.epochs * steps}: give a smaller --period, or more epochs"
+        )
     options: dict[str, Any] = {"rule": config.ticket_rule}
     if config.method == "rigl":
         options["accumulate"] = config.accumulate
     kind = sparse.RigL if config.method == "rigl" else sparse.SET
-    return kind(source, config.density, config.drop, config.period, end, **options)
+    return kind(source, config.density, config.drop, period, end, **options)
+
+
+def _period(config: TrainConfig, end: int) -> int:
+    """Steps between two updates of the mask, of which the last comes before step `end`."""
+    if config.period != "auto":
+        return config.period
+    return min(_USUAL_PERIOD, max(1, end // _UPDATES))
 
 
 def _of_ticket(model: nn.Module, config: TrainConfig) -> sparse.Static:

@@ -15,8 +15,9 @@ ONE_SHOT = ("magnitude", "random", "snip", "grasp", "synflow")
 METHODS = ("dense", "static", "imp", "rigl", "set", "gradual", *ONE_SHOT)
 RANKED_GLOBALLY = ("snip", "grasp", "synflow")
 """Those of the one-shot methods that rank all weights together where nothing else is said."""
+RANKED = ("imp", "gradual", *ONE_SHOT)
 _USED_BY = {
-    "scope": ("imp", "gradual", *ONE_SHOT),
+    "scope": RANKED,
     "ticket_rule": ("static", "rigl", "set", "magnitude", "random", "snip", "grasp"),
     "period": ("rigl", "set", "gradual"),
     "drop": ("rigl", "set"),
@@ -46,8 +47,9 @@ class TrainConfig(SourceConfig):
     """Fraction of all weights that is kept in the end; None: all those of the source (dense, static)."""
     scope: Literal["layer", "global"] | None = None
     """Rank the weights of each layer by themselves, or all together; None: as is usual for the method."""
-    period: int = 100
-    """RigL, SET, gradual: steps between two updates of the mask."""
+    period: int | Literal["auto"] = "auto"
+    """RigL, SET, gradual: steps between two updates of the mask; auto: 100, or fewer in a run so short that
+    there would be less than ten."""
     drop: float = 0.3
     """RigL, SET: fraction of the kept weights that an update drops, falling to 0 along a cosine."""
     update_end: float = 0.75
@@ -73,19 +75,37 @@ class TrainConfig(SourceConfig):
     layout: Literal["dense", "sparse"] = "dense"
     """How model.safetensors holds pruned weights: as zeros, or not at all."""
 
+    def idle_options(self, steps: int) -> list[str]:
+        """What rewinding and scaling cannot do, beside what any source has."""
+        lines = super().idle_options(steps)
+        if self.rewind == "optimizer" and self.rewind_epochs == 0:
+            lines.append(
+                "at --rewind-epochs 0 the optimiser has no momentum yet, so --rewind optimizer takes back "
+                "what weights does"
+            )
+        dense = self.source_density == 1 and self.source_mask is None
+        if self.fan_scaling and dense and self.method in ("imp", "gradual"):
+            lines.append(
+                f"method {self.method} begins with the whole source, which is dense, so --fan-scaling "
+                "changes no weight"
+            )
+        return lines
+
     def check(self) -> None:
         """Raise ArgumentError for a value that no training can have, or that the method does not use."""
         super().check()
         if self.method not in METHODS:
             raise unknown("method", self.method, METHODS)
         for name, value, least in (
-            ("period", self.period, 1),
+            ("period", 1 if self.period == "auto" else self.period, 1),
             ("accumulate", self.accumulate, 1),
             ("rounds", self.rounds, 1),
             ("rewind_epochs", self.rewind_epochs, 0),
             ("pruning_batches", self.pruning_batches, 1),
         ):
             at_least(name, value, least)
+        if self.period != "auto" and self.accumulate > self.period:
+            raise ArgumentError(f"accumulate must be at most period, {self.period}, got {self.accumulate!r}")
         if not 0 < self.drop < 1:
             raise ArgumentError(f"drop must be in (0, 1), got {self.drop!r}")
         if not 0 < self.update_end <= 1:
@@ -103,13 +123,13 @@ class TrainConfig(SourceConfig):
                 raise unknown(name, choice, known)
         if self.density is not None:
             check_density(self.density)
-        self._check_mask()
-        self._check_scaling()
         for name, methods in _USED_BY.items():
             if self.method not in methods and getattr(self, name) != getattr(TrainConfig(), name):
                 raise ArgumentError(
                     f"--{name.replace('_', '-')} is for method {', '.join(methods)}, not for {self.method}"
                 )
+        self._check_mask()
+        self._check_ranking()
 
     def _check_mask(self) -> None:
         """Whether the options say once which weights are kept."""
@@ -128,8 +148,14 @@ class TrainConfig(SourceConfig):
             if given or (self.source_mask and not self.shuffle):
                 raise ArgumentError("--ticket says which weights to train: give no density and no source")
 
-    def _check_scaling(self) -> None:
+    def _check_ranking(self) -> None:
+        """Whether each layer has a density of its own where one is needed."""
         scope = self.scope or ("global" if self.method in RANKED_GLOBALLY else "layer")
+        if self.ticket_rule is not None and self.method in RANKED and scope == "global":
+            raise ArgumentError(
+                f"--ticket-rule gives each layer its density, and method {self.method} ranks all weights "
+                "together: give --scope layer, too"
+            )
         if self.fan_scaling and self.method == "dense":
             raise ArgumentError("fan_scaling is for sparse training, not for method dense")
         if self.fan_scaling and self.method in ONE_SHOT and scope == "global":

@@ -33,9 +33,12 @@ class Spread:
 
 @dataclass(frozen=True)
 class Group:
-    """Runs equal but for the seed, by their places in the list; figures by name, accuracies by epoch."""
+    """Runs equal but for the seed, by their places in the list; of how many `seeds`; figures by name and
+    accuracies by epoch, of one run for each seed.
+    """
 
     members: list[int]
+    seeds: int
     figures: dict[str, Spread | None]
     curve: dict[int, Spread]
 
@@ -66,11 +69,24 @@ def _key(run: Run) -> str:
 
 
 def _group(runs: Sequence[Run], places: list[int]) -> Group:
-    members = [runs[place] for place in places]
+    members = _one_a_seed([runs[place] for place in places])
     figures = {name: Spread.of(figure(run, name) for run in members) for name in FIGURES}
     by_epoch: dict[int, list[float]] = {}
     for run in members:
         for epoch, accuracy in zip(run.epochs, run.accuracies, strict=True):
             by_epoch.setdefault(epoch, []).append(accuracy)
     curve = {epoch: spread for epoch in sorted(by_epoch) if (spread := Spread.of(by_epoch[epoch]))}
-    return Group(places, figures, curve)
+    return Group(places, len(members), figures, curve)
+
+
+def _one_a_seed(runs: Sequence[Run]) -> list[Run]:
+    """The runs without repeats of a seed, which tell nothing of how results vary: the first that has ended
+    counts. A run that does not say its seed counts by itself.
+    """
+    found: dict[object, Run] = {}
+    for place, run in enumerate(runs):
+        seed = run.value("seed")
+        key = ("unknown", place) if seed is None else seed
+        if key not in found or (run.finished and not found[key].finished):
+            found[key] = run
+    return list(found.values())

@@ -14,6 +14,7 @@ from tombola.errors import RunError
 NONE = "none"  # TOML has no word for None: how a config.toml spells it
 _RECORDS = ("config.toml", "metrics.jsonl", "result.json")
 _FRACTIONS = ("test_accuracy", "density", "source_density", "validation_accuracy")
+_MOST = dict.fromkeys(_FRACTIONS, 1)
 _NUMBERS = ("bits_per_weight", "ticket_bytes", "model_bytes", "seconds", "weights", "width", "seed")
 
 
@@ -114,11 +115,12 @@ def _result(path: Path) -> dict[str, Any] | None:
     for name in ("method", "data", "model"):
         if not isinstance(result[name], str):
             raise TypeError(f"{name} in result.json is no text")
-    if not 0 <= _number(result, "test_accuracy") <= 1:
-        raise ValueError("test_accuracy in result.json is no fraction")
+    _number(result, "test_accuracy")  # which every result has
     for name in (*_FRACTIONS, *_NUMBERS):
-        if result.get(name) is not None:
-            _number(result, name)
+        if result.get(name) is not None and not 0 <= _number(result, name) <= _MOST.get(name, math.inf):
+            raise ValueError(f"{name} in result.json is impossible: {result[name]!r:.40}")
+    if not isinstance(result.get("digest"), str | None):
+        raise TypeError("digest in result.json is no text")
     return result
 
 

@@ -92,6 +92,7 @@ def _group(members: Group) -> dict[str, Any]:
     curve = decimate(list(members.curve.items()))
     return {
         "members": members.members,
+        "seeds": members.seeds,
         "figures": {name: _spread(spread) for name, spread in members.figures.items()},
         "epochs": [epoch for epoch, _ in curve],
         "means": [_short(spread.mean) for _, spread in curve],

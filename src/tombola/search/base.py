@@ -76,6 +76,11 @@ class Search(Shown):
             raise unknown("scope", scope, SCOPES)
         if score_init not in SCORE_INITS:
             raise unknown("score init", score_init, SCORE_INITS)
+        if scope == "global" and (rule is not None or isinstance(density, Mapping)):
+            raise ArgumentError(
+                "a global threshold has one density for all layers together: give no rule and no density for "
+                "each, or scope='layer'"
+            )
         check_flag("absolute", absolute)
         check_source(source)
         source.check_attached("search")

@@ -212,8 +212,7 @@ def plain_state(source: Source) -> dict[str, torch.Tensor]:
     """The state dict of the plain model, with the weights in use; a tied tensor has one name."""
     state = {name: source.in_use(name).detach() for name in source.names}
     state |= {fixed.name: source.parameter(fixed.name).detach() for fixed in source.recipe.fixed}
-    saved = source.model.state_dict().keys()  # without the buffers that are not persistent
-    return state | {name: buffer for name, buffer in source.buffers.state().items() if name in saved}
+    return state | source.buffers.state()
 
 
 def check_free(source: Source) -> None:

@@ -55,10 +55,16 @@ def counts_in(
 ) -> dict[str, int]:
     """The k_l of `kept_counts`, of which a global ranking needs the sum alone: some may be 0 then.
 
-    Raises what `kept_counts` raises, and ArgumentError for an unknown scope or a sum of 0.
+    Raises what `kept_counts` raises, and ArgumentError for an unknown scope, a sum of 0, or densities of
+    layers that a global ranking would not keep to.
     """
     if scope not in SCOPES:
         raise unknown("scope", scope, SCOPES)
+    if scope == "global" and (rule is not None or isinstance(density, Mapping)):
+        raise ArgumentError(
+            "a global ranking has one density for all layers together: give no rule and no density for each, "
+            "or scope='layer'"
+        )
     counts = kept_counts(source, density, rule, at_least=1 if scope == "layer" else 0)
     if sum(counts.values()) == 0:
         raise ArgumentError(f"density {density} keeps none of the network's weights")

@@ -7,6 +7,7 @@ effectiveness of random pruning", ICLR 2022.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy.typing as npt
 import torch
@@ -15,6 +16,7 @@ from tombola.errors import ArgumentError
 from tombola.search.counts import LayerDensity
 from tombola.source.density import AnyRule
 from tombola.source.network import Source
+from tombola.source.settings import check_names
 from tombola.sparse.base import SparseTraining, check_free, fit, searched_names
 from tombola.sparse.ranking import keep_best, random_ranks
 
@@ -64,6 +66,17 @@ class Static(SparseTraining):
                 parameter.copy_(values)
                 if name in kept:
                     parameter.masked_fill_(~self.masked[name].mask, 0.0)
+
+    def take_mask_of(self, state: Mapping[str, Any]) -> None:
+        """Keep the mask of a saved training in the place of this one's, as its `load_state_dict` asks for:
+        where masks were chosen by arithmetic, two machines need not have chosen the same.
+
+        Raises ArgumentError for a state that has none, or one that does not fit the source.
+        """
+        check_names(state, "training", "mask", self.masked)
+        mask = {name: state["mask"][name].cpu().numpy() for name in self.masked}
+        self.set_mask(fit(self.source, mask))
+        self.settings["kept"] = self.mask.digest
 
 
 def _fit_weights(source: Source, weights: Mapping[str, npt.ArrayLike]) -> dict[str, torch.Tensor]:

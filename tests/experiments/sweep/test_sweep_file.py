@@ -48,6 +48,7 @@ def test_a_grid_with_seeds(tmp_path: Path) -> None:
         seed=7,
         device="cpu",
         threads=1,
+        workers=0,  # beside the one core that computes there is none to decode images
     )
 
 

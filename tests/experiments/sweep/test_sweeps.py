@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,8 @@ from tombola.experiments.interrupt import SWEEP_AT_ONCE, Interrupt
 from tombola.experiments.search_config import SearchConfig
 from tombola.experiments.sweep import here, sweep
 from tombola.experiments.sweep.attempt import Attempt, attempt
+from tombola.experiments.sweep.file import read_sweep
+from tombola.experiments.sweep.folder import table_row
 from tombola.report.record import Record
 
 GRID = "seeds = 2\n[grid]\nmethod = ['iterand', 'edge-popup']\n"
@@ -85,6 +88,23 @@ def test_results_are_a_row_for_each_run(whole: tuple[Path, Ended]) -> None:
         assert float(row["test_accuracy"]) == result["test_accuracy"]
         assert (row["digest"], row["seed"]) == (result["digest"], str(result["seed"]))
         assert row["method"] == result["method"]
+
+
+def test_what_came_out_stands_beside_what_was_asked_for(tmp_path: Path) -> None:
+    first = read_sweep(write_sweep(tmp_path / "grid.toml", GRID)).runs[0]
+    run = replace(first, options={"density": None, "precision": "auto", "seed": 0})
+    row = table_row(run, Attempt({"density": 0.25, "precision": "float32", "seed": 0, "weights": 9}))
+    assert row == {
+        "run": run.name,
+        "state": "finished",
+        "density": None,
+        "precision": "auto",
+        "seed": 0,
+        "result.density": 0.25,
+        "result.precision": "float32",
+        "weights": 9,
+        "error": None,
+    }
 
 
 def test_the_folder_holds_the_file_and_records_that_can_be_reported(whole: tuple[Path, Ended]) -> None:

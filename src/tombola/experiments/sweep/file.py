@@ -127,13 +127,16 @@ def _sweep_run(
 
 
 def _placed(config: RunConfig, resources: Resources) -> RunConfig:
-    """`config` with threads and device settled, so that a run is the same whatever engine runs it."""
+    """`config` with threads and device settled, so that a run is the same whatever engine runs it, and takes
+    no more processes than it has cores.
+    """
     device: Device = "cuda" if resources.gpus else "cpu"
     if config.device not in ("auto", device):
         raise ArgumentError(
             f"device {config.device} was asked for, but gpus in [resources] are {resources.gpus:g}"
         )
-    return replace(config, device=device, threads=config.threads or resources.cpus)
+    workers = resources.cpus - 1 if config.workers is None else config.workers
+    return replace(config, device=device, threads=config.threads or resources.cpus, workers=workers)
 
 
 def _distinct(runs: list[SweepRun], merge: bool) -> tuple[SweepRun, ...]:

@@ -81,9 +81,16 @@ class SweepFolder:
 
 
 def table_row(run: SweepRun, attempt: Attempt | None) -> Row:
-    """What results.csv says of a run; None: it waits. Options are as they were asked for."""
+    """What results.csv says of a run; None: it waits. Options are as they were asked for; what came out under
+    the same name stands beside them as `result.NAME`, where it is another value.
+    """
     result = {} if attempt is None or attempt.result is None else attempt.result
-    told: Mapping[str, Any] = {name: value for name, value in result.items() if name not in run.options}
+    asked = run.options
+    told: Mapping[str, Any] = {
+        f"result.{name}" if name in asked else name: value
+        for name, value in result.items()
+        if name not in asked or value != asked[name]
+    }
     return {
         "run": run.name,
         "state": "waiting" if attempt is None else attempt.state,

@@ -89,7 +89,11 @@ labelGroups();
 
 // What the filter looks at: texts that a word may be part of, and options that it names in full.
 for (const run of report.runs) {
-  const options = Object.entries(settingsOf(run)).map(([name, value]) => `${name}=${value}`.toLowerCase());
+  // Whole numbers as in config.toml, too, which has 1.0 for what is a fraction.
+  const spellings = (value) => (Number.isInteger(value) ? [value, `${value}.0`] : [value]);
+  const options = Object.entries(settingsOf(run)).flatMap(([name, value]) =>
+    spellings(value).map((text) => `${name}=${text}`.toLowerCase()),
+  );
   run.options = new Set(options);
   run.texts = [run.name, run.command, run.method, run.data, run.model, stateOf(run)].join(" ").toLowerCase();
 }

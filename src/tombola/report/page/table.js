@@ -37,8 +37,9 @@ function cell(row, column) {
   if (column.key === "name") return [row.label, row.label];
   if (column.key === "state") return [stateOfGroup(row), stateOfGroup(row)];
   if (column.key === "seed") {
-    const count = row.members.length;
-    return [count, count === 1 ? show(firstOf(row).seed, "whole") : `${count} seeds`];
+    const [runs, seeds] = [row.members.length, row.seeds];
+    if (seeds === 1) return [1, show(firstOf(row).seed, "whole") + (runs > 1 ? `, ${runs} runs` : "")];
+    return [seeds, `${seeds} seeds` + (runs > seeds ? `, ${runs} runs` : "")];
   }
   return [firstOf(row)[column.key], show(firstOf(row)[column.key], column.kind)];
 }
