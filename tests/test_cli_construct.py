@@ -77,6 +77,7 @@ def test_layers_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
     ("options", "said"),
     [
         (("--tolerance", "0"), "tolerance must be a finite number greater than 0"),
+        (("--error", "0.5", "--tolerance", "0.5"), "--error chooses the tolerance of each weight"),
         (("--error", "-1"), "error must be a finite number greater than 0"),
         (("--density", "1.5"), "density is the fraction"),
         (("--rule", "eerk"), "unknown density rule 'eerk': did you mean 'erk'"),

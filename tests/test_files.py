@@ -136,6 +136,17 @@ def test_what_a_killed_process_left_is_removed(tmp_path: Path, name: str | None,
     remove_leftovers(tmp_path / "nowhere")
 
 
+@pytest.mark.parametrize("name", ["x" * 255, "é" * 127])
+def test_the_longest_names(tmp_path: Path, name: str) -> None:
+    write_atomically(tmp_path / name, b"one")
+    write_atomically(tmp_path / name, b"two")
+    assert (tmp_path / name).read_bytes() == b"two"
+    left = tmp_path / os.fsdecode(b"." + os.fsencode(name)[:237] + b".abcdefgh.partial")
+    left.touch()
+    remove_leftovers(tmp_path, name)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
 @pytest.mark.parametrize("umask", [0o022, 0o027, 0o077])
 def test_permissions_are_those_of_an_ordinary_new_file(tmp_path: Path, umask: int) -> None:
     old = os.umask(umask)

@@ -202,3 +202,9 @@ def test_damaged_mask_files_raise_nothing_else(folder: Path, data: st.DataObject
 def test_arrays_of_no_shape() -> None:
     with pytest.raises(ArgumentError, match="^mask 'a': setting an array element with a sequence"):
         Mask({"a": [[True], [True, False]]})
+
+
+def test_a_name_that_a_file_cannot_hold(tmp_path: Path) -> None:
+    with pytest.raises(ArgumentError, match="^no tensor of a mask file can be called '__metadata__'$"):
+        Mask({"__metadata__": [True]}).save(tmp_path / "m.safetensors")
+    assert not list(tmp_path.iterdir())

@@ -71,7 +71,7 @@ def model_of(said: Mapping[str, str]) -> str:
         raise ArgumentError("the ticket names no model: give one with --model")
     if ":" in said["model"]:
         raise ArgumentError(
-            f"the ticket asks to import {said['model']!r}: name it with --model if you trust that code"
+            f"the ticket asks to import {said['model']!r:.80}: name it with --model if you trust that code"
         )
     return said["model"]
 

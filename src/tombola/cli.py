@@ -8,10 +8,10 @@ checkpoint.
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 import warnings
-from argparse import ArgumentParser
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -215,7 +215,7 @@ RUNS = {"search": AT_ONCE, "train": AT_ONCE, "sweep": SWEEP_AT_ONCE}
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status; never lets a traceback out.
 
-    With TOMBOLA_TRACEBACK set, an unexpected error is raised as it is.
+    With TOMBOLA_TRACEBACK set, an unexpected error is raised as it is, and so is one that explains another.
     """
     open_streams()
     given = list(sys.argv[1:] if arguments is None else arguments)
@@ -243,7 +243,7 @@ def _status(arguments: list[str]) -> int:
         return FAULT
     except (Exception, KeyboardInterrupt) as error:
         status, message = explain(error)
-        if status == UNEXPECTED and os.environ.get("TOMBOLA_TRACEBACK"):
+        if os.environ.get("TOMBOLA_TRACEBACK") and (status == UNEXPECTED or error.__cause__ is not None):
             raise
         if isinstance(error, OSError):
             mute()
@@ -270,12 +270,15 @@ def _with_defaults(arguments: list[str]) -> dict[str, Callable[..., int]]:
     """The commands, with the options of a `--config` file, or of the run that `--resume` goes on with,
     in the place of their defaults.
     """
-    options = ArgumentParser(add_help=False, allow_abbrev=False)
+    options = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     options.add_argument("command", nargs="?")
     for name in ("--config", "--out", "--model"):
         options.add_argument(name, type=Path, nargs="?")  # one without a value is left to the parser proper
     options.add_argument("--resume", action="store_true")
-    known, _ = options.parse_known_args(arguments)
+    try:
+        known, _ = options.parse_known_args(arguments)
+    except argparse.ArgumentError:
+        return COMMANDS  # whose parser says it better
     file = known.config
     if file is None and known.resume and known.out is not None and (known.out / "config.toml").exists():
         file = known.out / "config.toml"

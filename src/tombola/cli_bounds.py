@@ -18,7 +18,7 @@ _Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 
 @dataclass(frozen=True)
 class Theorem:
-    """What the theorems are asked, and the trials beside them."""
+    """What the theorems are asked."""
 
     sizes: str | None = None
     """Neurons of each layer of the network to be found, inputs first; None: 784,300,100,10."""
@@ -28,6 +28,12 @@ class Theorem:
     """Probability with which the construction may fail."""
     constant: float | None = None
     """The theorems' constant C, which they do not give; None: 1 / log 2, the least."""
+
+
+@dataclass(frozen=True)
+class Trials:
+    """What is measured beside the theorems."""
+
     trials: int = 2000
     """Trials of each measurement."""
     seed: int = 0
@@ -58,6 +64,7 @@ class Model:
 
 def bounds(
     theorem: Theorem,
+    trial: Trials,
     network: Model,
     densities: _Flag = False,
     measure: _Flag = False,
@@ -70,6 +77,7 @@ def bounds(
 
     Args:
         theorem: What the theorems are asked.
+        trial: What --measure does.
         network: The model for --densities.
         densities: Show the density of each layer of a model under each rule instead.
         measure: Measure by trials what subset sums and redraws need, beside the theorems.
@@ -78,12 +86,16 @@ def bounds(
         json: Print as JSON.
     """
     if densities:
-        if measure or theorem.sizes is not None:
-            raise ArgumentError("--densities shows a model's layers: it goes without --measure and --sizes")
+        if measure or theorem != Theorem() or trial != Trials():
+            raise ArgumentError(
+                "--densities shows a model's layers: it goes without --measure, and what is asked of theorems"
+            )
         _densities(network, density, png, json)
         return 0
     if network != Model():
         raise ArgumentError("the options of a model go with --densities; widths are of --sizes, inputs first")
+    if trial != Trials() and not measure:
+        raise ArgumentError("--trials and --seed are of what is measured: give --measure")
     if png is not None and not measure:
         raise ArgumentError("--png draws what is measured: give --measure, or --densities")
     from tombola.experiments.theory_bounds import widths_record
@@ -92,7 +104,7 @@ def bounds(
     if measure:
         from tombola.theory.measurements import measure as measured
 
-        record["measured"] = measured(theorem.trials, theorem.seed)
+        record["measured"] = measured(trial.trials, trial.seed)
     if png is not None:
         from tombola.report.bounds import draw_bounds
 

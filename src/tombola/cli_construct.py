@@ -12,6 +12,7 @@ from tombola.cli_status import torch_needed
 from tombola.errors import ArgumentError
 
 _DIGITS = "digits-mlp"
+_TOLERANCE = 0.01
 
 
 def construct(
@@ -20,7 +21,7 @@ def construct(
     out: Path = Path("constructed.tombola"),
     density: float = 0.5,
     rule: str = "uniform",
-    tolerance: float = 0.01,
+    tolerance: float | None = None,
     error: float | None = None,
     lower: float = -1.0,
     upper: float = 1.0,
@@ -39,7 +40,7 @@ def construct(
         out: The ticket's file.
         density: Density of the Erdős–Rényi source network; 1 is a dense one.
         rule: Layerwise rule of the source's density: uniform, erk, pyramidal or balanced.
-        tolerance: How far each weight may be from the target's.
+        tolerance: How far each weight may be from the target's; None: 0.01, or by --error.
         error: How far outputs may be from the target's over the box; chooses the tolerances.
         lower: Lower bound of every input.
         upper: Upper bound of every input.
@@ -49,6 +50,8 @@ def construct(
     """
     if out.exists() and not out.is_file() and not out.is_char_device():
         raise ArgumentError(f"--out {out} is no file")
+    if tolerance is not None and error is not None:
+        raise ArgumentError("--error chooses the tolerance of each weight: give one of the two")
     # Before torch is imported, which takes seconds.
     if target != _DIGITS and (not Path(target).exists() or Path(target).is_dir()):
         raise ArgumentError(f"--target {target} is no file: give a safetensors file, or {_DIGITS}")
@@ -59,7 +62,7 @@ def construct(
         out,
         seed=seed,
         density=density,
-        tolerance=tolerance,
+        tolerance=_TOLERANCE if tolerance is None else tolerance,
         construction=construction,
         rule=rule,
         error=error,

@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # neither rich nor numpy is to be waited for where they are n
 
 # In a narrower terminal a table would have no room for names: it gets a line for each cell.
 _LEAST_WIDTH = 76
+_MOST_PADDED = 40
 _COLOURS = {"density": "green", "redraws": "yellow", "bits/w": "magenta"}
 
 
@@ -38,9 +39,11 @@ def _finite(value: Any) -> Any:
 
 def print_result(values: Mapping[str, Any]) -> None:
     """One `name  value` line for each entry; fractions called accuracy as percentages."""
-    width = max(len(name) for name in values)
+    names = {name: one_line(name.replace("_", " ")) for name in values}
+    # A long one, which a stranger may have chosen, does not widen the lines of all others.
+    width = min(_MOST_PADDED, max(map(len, names.values())))
     for name, value in values.items():
-        print(f"{one_line(name.replace('_', ' ')):<{width}}  {_shown(name, value)}")  # noqa: T201
+        print(f"{names[name]:<{width}}  {_shown(name, value)}")  # noqa: T201
 
 
 def print_ticket(ticket: Ticket, as_json: bool) -> None:

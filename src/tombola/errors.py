@@ -58,7 +58,7 @@ def unknown(what: str, name: object, known: Iterable[str]) -> ArgumentError:
     names = list(known)
     near = get_close_matches(str(name).lower(), names, n=1, cutoff=0.4)
     hint = f" did you mean {near[0]!r}?" if near else ""
-    return ArgumentError(f"unknown {what} {name!r}:{hint} Known: {', '.join(names)}")
+    return ArgumentError(f"unknown {what} {name!r:.80}:{hint} Known: {', '.join(names)}")
 
 
 def check_flag(what: str, value: object) -> None:

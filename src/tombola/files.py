@@ -10,6 +10,10 @@ from pathlib import Path
 
 # What a file is called while it is written: .NAME.xxxxxxxx.partial, with letters drawn by tempfile.
 _SUFFIX = ".partial"
+# Bytes of NAME that go into it: file systems allow 255, and the rest takes 18.
+_LONGEST = 237
+METADATA = "__metadata__"
+"""What safetensors calls its own entry in a header, and so no tensor."""
 
 
 def write_atomically(path: str | os.PathLike[str], data: bytes, keep: Path | None = None) -> None:
@@ -34,7 +38,7 @@ def remove_leftovers(folder: Path, name: str | None = None) -> None:
 
     Only for a caller who knows that no process is writing them now. What cannot be removed stays.
     """
-    written = ".+" if name is None else re.escape(name)
+    written = ".+" if name is None else re.escape(_shortened(name))
     pattern = re.compile(rf"\.{written}\.[a-z0-9_]{{8}}{re.escape(_SUFFIX)}")
     with suppress(OSError):  # none there, or not to be read
         for path in folder.iterdir():
@@ -46,7 +50,9 @@ def _write(target: Path, data: bytes, keep: Path | None) -> None:
     if target.exists() and not target.is_file() and not target.is_dir():
         target.write_bytes(data)  # renaming over /dev/null would replace the device
         return
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=_SUFFIX)
+    handle, temporary = tempfile.mkstemp(
+        dir=target.parent, prefix=f".{_shortened(target.name)}.", suffix=_SUFFIX
+    )
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
@@ -64,6 +70,10 @@ def _write(target: Path, data: bytes, keep: Path | None) -> None:
             Path(temporary).unlink(missing_ok=True)
         raise
     _flush_names(target.parent)
+
+
+def _shortened(name: str) -> str:
+    return os.fsdecode(os.fsencode(name)[:_LONGEST])
 
 
 def _flush_names(folder: Path) -> None:

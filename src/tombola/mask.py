@@ -18,7 +18,7 @@ import safetensors.numpy
 from safetensors import SafetensorError
 
 from tombola.errors import ArgumentError, check_kind
-from tombola.files import write_atomically
+from tombola.files import METADATA, write_atomically
 from tombola.shown import Shown, Table, mask_table
 
 BoolArray = npt.NDArray[np.bool_]
@@ -109,8 +109,11 @@ class Mask(Shown, Mapping[str, BoolArray]):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a safetensors file of boolean tensors, which every framework reads.
 
-        Raises OSError with an old file left intact.
+        Raises ArgumentError for a tensor that is called as the file's own metadata is; OSError with an old
+        file left intact.
         """
+        if METADATA in self:
+            raise ArgumentError(f"no tensor of a mask file can be called {METADATA!r}")
         write_atomically(path, safetensors.numpy.save(dict(self._arrays)))
 
     @classmethod

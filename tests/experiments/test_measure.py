@@ -118,7 +118,29 @@ def test_metadata_that_cannot_be_used(tmp_path: Path, key: str, value: str) -> N
     assert repr(value) in line
 
 
-@pytest.mark.parametrize("settings", ["{}", "[]", "not json", '{"precision": "float8"}', '{"precision": []}'])
+@pytest.mark.parametrize("key", ["dataset", "model"])
+@pytest.mark.parametrize("value", ["x" * 9**5, "a:" * 9**5])
+def test_long_metadata_do_not_become_long_lines(tmp_path: Path, key: str, value: str) -> None:
+    path = ticket_with(tmp_path, **{"dataset": "digits", "model": "mlp", key: value})
+    assert len(refusal("evaluate", path)) < 400
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--image-size", "0"), "image_size must be at least 1 and finite, got 0"),
+        (("--workers", "-3"), "workers must be at least 0 and finite, got -3"),
+    ],
+)
+def test_options_that_cannot_be(tmp_path: Path, options: tuple[str, ...], said: str) -> None:
+    path = ticket_with(tmp_path, dataset="digits", model="mlp", width="0.1")
+    assert said in refusal("evaluate", path, *options)
+
+
+SETTINGS = ["{}", "[]", "not json", '{"precision": "float8"}', '{"precision": []}', "[" * 9**5]
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
 def test_metadata_without_a_known_precision_leave_it_to_the_machine(
     tmp_path: Path, settings: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -65,11 +65,17 @@ def test_tickets_that_do_not_say(tmp_path: Path, metadata: dict[str, str]) -> No
         ({"resume": True}, "unknown setting in .*t.tombola: 'resume'"),
         ({"data_dir": "/etc"}, "unknown setting in .*t.tombola: 'data_dir'"),
         ({"data": "/etc"}, "t.tombola names a folder of data, '/etc': give its options one by one"),
+        ({"data": "here"}, "t.tombola names a folder of data, 'here': give its options one by one"),
+        ({"lr": 10**400}, "option 'lr' in .*t.tombola must be a number, got 1000"),
         ({"epochs": "many"}, "option 'epochs' in .*t.tombola must be a whole number, got 'many'"),
     ],
 )
-def test_settings_of_a_stranger(tmp_path: Path, settings: dict[str, object], message: str) -> None:
+def test_settings_of_a_stranger(
+    tmp_path: Path, settings: dict[str, object], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = with_metadata(tmp_path, {"settings": json.dumps(settings)})
+    (tmp_path / "here").mkdir()  # a folder that happens to be called so is not opened
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(ArgumentError, match=message):
         read_config(SearchConfig, path)
 

@@ -17,7 +17,8 @@ import tombola
 from builders import CASES, LayerNormMLP
 from tombola import ArgumentError, Source, Ticket
 from tombola.export import densify, to_csr, to_ternary
-from tombola.source.recipe import FixedTensor
+from tombola.source.recipe import FixedTensor, RandomTensor, Recipe
+from tombola.ticket.format import Contents
 
 
 def saved(write: Callable[[Ticket, Path], int], ticket: Ticket, folder: Path) -> dict[str, torch.Tensor]:
@@ -114,6 +115,13 @@ def test_equal_tickets_give_equal_files(write: Callable[[Ticket, Path], int], tm
     assert (tmp_path / "a.pt").read_bytes() == (tmp_path / "b.pt").read_bytes()
 
 
+def odd_ticket(*names: str) -> Ticket:
+    """A ticket of flat tensors under any names."""
+    recipe = Recipe(0, "signed_constant", tuple(RandomTensor(name, (3,), 3) for name in names))
+    redraws = {name: np.zeros(int(kept.sum()), np.uint8) for name, kept in recipe.mask().items()}
+    return Ticket(Contents(recipe, recipe.mask(), redraws, {}, {}, "0" * 64))
+
+
 def test_names_that_the_file_needs_itself_are_refused(tmp_path: Path) -> None:
     class Odd(nn.Module):
         """A parameter below another's name: no module of torch's own, but a ticket may say so."""
@@ -130,6 +138,12 @@ def test_names_that_the_file_needs_itself_are_refused(tmp_path: Path) -> None:
         odd = Ticket(replace(ticket._contents, recipe=recipe))
         with pytest.raises(tombola.TicketError, match=f"has a tensor 'weight.{name}', whose name"):
             write(odd, tmp_path / "x.pt")
+    flat = odd_ticket("a", "a.shape")  # of which `densify` would take the second for the first one's
+    for write in (to_csr, to_ternary):
+        with pytest.raises(tombola.TicketError, match="has a tensor 'a.shape', whose name"):
+            write(flat, tmp_path / "x.pt")
+    with pytest.raises(tombola.TicketError, match="has a tensor '__metadata__', whose name"):
+        tombola.export.to_safetensors(odd_ticket("w", "__metadata__"), tmp_path / "x.safetensors")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -26,9 +26,9 @@ class Tally:
     refusals: dict[str, int] = field(default_factory=dict)
 
 
-def allowed_memory(size: int) -> int:
+def allowed_memory(size: int, max_weights: int = MAX_WEIGHTS) -> int:
     """What Ticket.load promises for a file of `size` bytes."""
-    return 12 * MAX_WEIGHTS + 512 * size + (1 << 20)
+    return 12 * max_weights + 1024 * size + (1 << 20)
 
 
 def open_ticket(data: bytes, path: Path, tally: Tally) -> None:

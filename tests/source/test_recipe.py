@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tombola.rng import WORD_RANGE, Stream
 from tombola.source.init import DISTRIBUTIONS, draw
-from tombola.source.recipe import RandomTensor, Recipe
+from tombola.source.recipe import RandomTensor, Recipe, _smallest, ranked
 
 
 def recipe(tensor: RandomTensor, init: str = "kaiming_normal", seed: int = 5) -> Recipe:
@@ -55,3 +57,30 @@ def test_source_mask_is_independent_of_the_weights() -> None:
     made = recipe(tensor, "uniform")
     alive, positive = made.alive(tensor), made.initial(tensor) > 0
     assert abs(float(np.corrcoef(alive.ravel(), positive.ravel())[0, 1])) < 5 / np.sqrt(60_000)
+
+
+@given(
+    st.lists(st.integers(0, 2**32 - 1) | st.integers(0, 3) | st.just(2**32 - 1), min_size=1, max_size=60),
+    st.data(),
+)
+def test_an_exact_count_is_the_first_in_order(words: list[int], data: st.DataObject) -> None:
+    count = data.draw(st.integers(0, len(words)))
+    first = sorted(range(len(words)), key=lambda index: (words[index], index))[:count]
+    expected = [index in first for index in range(len(words))]
+    assert _smallest(np.array(words, dtype=np.uint32), count).tolist() == expected
+
+
+def test_an_exact_count_of_many() -> None:
+    words = np.random.default_rng(0).integers(0, 2**32, 3 * 2**20 + 5, dtype=np.uint32)
+    for count in (1, words.size // 3, words.size - 1):
+        kept = _smallest(words, count)
+        assert np.count_nonzero(kept) == count
+        assert words[kept].max() < words[~kept].min()
+
+
+@pytest.mark.parametrize("greatest", [0, 5, 30, 1000, 2**16, 2**31 - 1])
+def test_ranks_of_generations(greatest: int) -> None:
+    generations = np.array([greatest, 0, greatest, greatest // 2], dtype=np.int32)
+    present, which = ranked(generations)
+    assert present.tolist() == sorted({*generations.tolist()})
+    assert present[which].tolist() == generations.tolist()

@@ -5,7 +5,6 @@ The same checks as in `tests/fuzz`, which goes on for as long as one likes.
 
 from __future__ import annotations
 
-import sys
 import tracemalloc
 from collections.abc import Iterator
 from functools import partial
@@ -14,9 +13,6 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "fuzz"))
-
 from mutations import Parts, is_sealed, resealed
 from opening import Tally, open_ticket
 

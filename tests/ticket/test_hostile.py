@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from opening import allowed_memory
 
 import tombola
 from builders import conv_batch_norm
@@ -15,7 +16,7 @@ from tombola import Ticket, TicketError
 from tombola.source.recipe import RandomTensor, Recipe
 from tombola.ticket.container import pack, unpack
 from tombola.ticket.description import write_description
-from tombola.ticket.format import read
+from tombola.ticket.format import Contents, read, write
 from tombola.ticket.rebuild import network_digest, rebuild_weights
 
 Parts = tuple[dict[str, np.ndarray], dict[str, str]]
@@ -202,7 +203,7 @@ def test_no_more_is_read_than_the_header_announces(parts: Parts, tmp_path: Path)
 def test_data_of_absurd_size(parts: Parts, tmp_path: Path) -> None:
     data = pack({**parts[0], "statistics": np.zeros(5 << 20, np.float32)}, parts[1])
     (tmp_path / "a.tombola").write_bytes(data)
-    with pytest.raises(TicketError, match=r"says to hold \d+ bytes of data, more than"):
+    with pytest.raises(TicketError, match=r"says to hold more than \d+ bytes of data"):
         Ticket.load(tmp_path / "a.tombola", max_weights=1000)
 
 
@@ -218,3 +219,33 @@ def test_a_header_as_deep_as_it_is_long() -> None:
     text = b'{"__metadata__":' + b"[" * 200_000
     with pytest.raises(TicketError, match="names no format 'tombola'"):
         unpack(len(text).to_bytes(8, "little") + text)
+
+
+def opened_within(path: Path, contents: Contents, max_weights: int) -> None:
+    """Write a file, and read it within the memory that is promised."""
+    path.write_bytes(write(contents))
+    tracemalloc.start()
+    try:
+        Ticket.load(path, max_weights=max_weights)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < allowed_memory(path.stat().st_size, max_weights)
+
+
+@pytest.mark.parametrize("letter", ["", "😀"])
+def test_names_that_share_their_beginnings(tmp_path: Path, letter: str) -> None:
+    # Few bytes of the file each, a thousand in memory, and with one such letter four thousand.
+    names = [f"{letter}{'n' * (1018 - len(letter.encode()))}{number:05}" for number in range(5000)]
+    recipe = Recipe(0, "signed_constant", tuple(RandomTensor(name, (0,), 1) for name in names))
+    redraws = {name: np.zeros(0, np.uint8) for name in names}
+    opened_within(tmp_path / "x.tombola", Contents(recipe, recipe.mask(), redraws, {}, {}, "0" * 64), 10)
+
+
+@pytest.mark.parametrize("missing", [0, 1])
+def test_every_weight_of_a_late_generation(tmp_path: Path, missing: int) -> None:
+    size = 1 << 21
+    tensor = RandomTensor("w", (size,), 2, alive_count=size - missing if missing else None)
+    recipe = Recipe(0, "kaiming_uniform", (tensor,))
+    redraws = {"w": np.full(size - missing, 2**31 - 1, np.uint32)}
+    opened_within(tmp_path / "x.tombola", Contents(recipe, recipe.mask(), redraws, {}, {}, "0" * 64), size)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from tombola.data.loader import WHOLE, DatasetLike, SplitLike
+from tombola.errors import ArgumentError, TombolaError, describe
 from tombola.experiments.machine import Machine
 from tombola.experiments.ranks import ALONE, Ranks
 from tombola.experiments.synchronised import needs_whole_batches
@@ -23,6 +26,24 @@ class Score:
     accuracy: float
     loss: float
     answers: torch.Tensor
+
+
+@contextmanager
+def answering(x: torch.Tensor) -> Iterator[None]:
+    """Raise ArgumentError for whatever goes wrong between inputs and loss: it is the model that is at fault,
+    and not the machine, unless memory is short or a file cannot be had.
+    """
+    try:
+        yield
+    except (TombolaError, OSError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        if "DefaultCPUAllocator" in str(error):  # torch has no type for that on a CPU
+            raise
+        raise ArgumentError(
+            f"the model cannot answer inputs of shape {tuple(x.shape)}: {describe(error)} "
+            "(TOMBOLA_TRACEBACK=1 shows where)"
+        ) from error
 
 
 @torch.no_grad()
@@ -47,9 +68,10 @@ def evaluate(
     for step, (x, y) in enumerate(batches.epoch(0)):
         here, first = share.of(first, first + batches.size(step)), first + batches.size(step)
         if len(y):
-            with machine.autocast():
-                logits = model(x)
-            loss += F.cross_entropy(logits.float(), y, reduction="sum")
+            with answering(x) if ranks.alone else nullcontext():
+                with machine.autocast():
+                    logits = model(x)
+                loss += F.cross_entropy(logits.float(), y, reduction="sum")
             answers[here] = logits.argmax(1).cpu()
     model.train(training)
     if share is WHOLE:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from tombola.data.loader import WHOLE, DatasetLike, Loader, Share
 from tombola.errors import ArgumentError, RunError
 from tombola.experiments.config import RunConfig
 from tombola.experiments.display import Display
-from tombola.experiments.evaluation import evaluate
+from tombola.experiments.evaluation import answering, evaluate
 from tombola.experiments.folder import RunFolder
 from tombola.experiments.interrupt import Interrupt, Interrupted
 from tombola.experiments.learner import Learner
@@ -143,9 +144,11 @@ class Loop:
     def _train_step(self, x: torch.Tensor, y: torch.Tensor) -> None:
         self._set_rate()
         self.optimizer.zero_grad()
-        with self.machine.autocast():
-            logits = self._model(x)
-        loss = F.cross_entropy(logits.float(), y)
+        # What fails among several processes need not be the model.
+        with answering(x) if self.ranks.alone else nullcontext():
+            with self.machine.autocast():
+                logits = self._model(x)
+            loss = F.cross_entropy(logits.float(), y)
         part = len(y) / self.batches.size(self.step)
         self._losses[self.step] = loss.detach() * part
         self._right += (logits.argmax(1) == y).sum()

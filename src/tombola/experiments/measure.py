@@ -20,7 +20,7 @@ from tombola.architecture import (
 from tombola.data import Dataset, StreamedDataset
 from tombola.data.names import NAMES
 from tombola.errors import ArgumentError
-from tombola.experiments.config import Device, Precision, RunConfig
+from tombola.experiments.config import Device, Precision, RunConfig, at_least
 from tombola.experiments.evaluation import evaluate
 from tombola.experiments.machine import Machine, emulation, resolve
 from tombola.ticket import Ticket
@@ -49,6 +49,9 @@ def measure(
     architecture or the metadata do not fit.
     """
     said = ticket.metadata
+    for option, value, least in (("image_size", image_size, 1), ("workers", workers, 0)):
+        if value is not None:
+            at_least(option, value, least)
     if model is None:
         refuse_construction(said)  # before data are asked for
     name = data if data is not None else _data_of(said)
@@ -94,7 +97,7 @@ def _data_of(said: dict[str, str]) -> str:
         raise ArgumentError("the ticket names no data set: give one with --data")
     if said["dataset"] not in NAMES:
         raise ArgumentError(
-            f"the ticket was found on the data in a folder {said['dataset']!r}: give it with --data"
+            f"the ticket was found on the data in a folder {said['dataset']!r:.80}: give it with --data"
         )
     return said["dataset"]
 
@@ -103,7 +106,7 @@ def _precision_of(said: dict[str, str]) -> Precision:
     """The arithmetic that the ticket was found with, so that the accuracy is the run's own."""
     try:
         found = json.loads(said["settings"])["precision"]
-    except (KeyError, ValueError, TypeError):
+    except (KeyError, ValueError, TypeError, RecursionError):
         return "auto"
     return found if found in get_args(Precision) else "auto"
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import TypeVar
 
 from tombola import ticket as tickets
+from tombola.data.names import NAMES
 from tombola.errors import ArgumentError, unknown
 from tombola.experiments.config import NONE, RunConfig
 from tombola.experiments.search_config import SearchConfig
@@ -42,7 +42,7 @@ def read_config(kind: type[Config], path: Path) -> Config:
             raise unknown(f"setting in {path}:", name, SearchConfig().settings())
     if ":" in str(values.get("model")):
         raise ArgumentError(f"{path} asks to import {values['model']!r:.80}: give its options one by one")
-    if not re.fullmatch("[A-Za-z0-9_-]+", str(values.get("data", "digits"))):
+    if values.get("data", "digits") not in NAMES:
         raise ArgumentError(
             f"{path} names a folder of data, {values['data']!r:.80}: give its options one by one"
         )

@@ -6,8 +6,8 @@ import os
 
 import safetensors.numpy
 
-from tombola.export.state import complete
-from tombola.files import write_atomically
+from tombola.export.state import complete, refuse_name
+from tombola.files import METADATA, write_atomically
 from tombola.ticket import Ticket
 
 
@@ -20,10 +20,13 @@ def to_safetensors(ticket: Ticket, path: str | os.PathLike[str]) -> int:
     under one of its names, as in the ticket: `safetensors.torch.load_model(model, path)` loads those
     too (or `Ticket.apply`, or `strict=False`).
 
-    Raises OSError, with an old file left intact.
+    Raises TicketError for a tensor that is called as the file's own metadata is; OSError, with an old file
+    left intact.
     """
+    state = complete(ticket)
+    refuse_name(state, METADATA)
     # One entry of metadata at most: the library writes several in random order. Loaders that serve
     # several frameworks look for this one.
-    encoded = safetensors.numpy.save(complete(ticket), metadata={"format": "pt"})
+    encoded = safetensors.numpy.save(state, metadata={"format": "pt"})
     write_atomically(path, encoded)
     return len(encoded)

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from tombola.errors import ArgumentError
-from tombola.export.state import State, add, complete
+from tombola.export.state import State, complete, refuse_name
 from tombola.files import write_atomically
 from tombola.mask import BoolArray
 from tombola.source.init import FloatArray
@@ -37,11 +37,11 @@ def to_csr(ticket: Ticket, path: str | os.PathLike[str]) -> int:
 
     Raises OSError, with an old file left intact.
     """
-    state = _tensors(complete(ticket))
+    state = _tensors(_described(ticket))
     for name, mask in ticket.mask.items():
         if mask.ndim >= 2 and mask.size:
             state[name] = _csr(state[name].numpy(), mask)
-            add(state, name + _SHAPE, torch.tensor(mask.shape, dtype=torch.int64))
+            state[name + _SHAPE] = torch.tensor(mask.shape, dtype=torch.int64)
     return _save(state, path)
 
 
@@ -60,11 +60,11 @@ def to_ternary(ticket: Ticket, path: str | os.PathLike[str]) -> int:
             "ternary weights need a source of one magnitude, init 'signed_constant'; "
             f"the ticket's is {ticket.recipe.init!r}"
         )
-    state = complete(ticket)
+    state = _described(ticket)
     for name in ticket.mask:
         weights = state[name]
         state[name] = np.sign(weights).astype(np.int8)
-        add(state, name + _SCALE, np.abs(weights).max(initial=0))
+        state[name + _SCALE] = np.abs(weights).max(initial=0)
     return _save(_tensors(state), path)
 
 
@@ -82,6 +82,17 @@ def densify(state: Mapping[str, torch.Tensor]) -> Tensors:
         elif not _describes_another(name, state):
             dense[name] = tensor
     return dense
+
+
+def _described(ticket: Ticket) -> State:
+    """The whole network. Raises TicketError where `densify` would take a tensor for another's shape or
+    scale.
+    """
+    state = complete(ticket)
+    for name in state:
+        refuse_name(state, name + _SHAPE)
+        refuse_name(state, name + _SCALE)
+    return state
 
 
 def _describes_another(name: str, state: Mapping[str, torch.Tensor]) -> bool:

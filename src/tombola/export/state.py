@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 import numpy as np
@@ -32,9 +32,14 @@ def add(state: MutableMapping[str, Any], name: str, values: object) -> None:
     """Put `values` under a name that is derived from a tensor's. Raises TicketError where it is taken: no
     model of torch has such names, but a stranger's ticket may.
     """
+    refuse_name(state, name)
+    state[name] = values
+
+
+def refuse_name(state: Mapping[str, Any], name: str) -> None:
+    """Raise TicketError where a tensor has a name that the exported file needs itself."""
     if name in state:
         raise TicketError(f"the ticket has a tensor {name!r:.80}, whose name the exported file needs itself")
-    state[name] = values
 
 
 def _buffers(ticket: Ticket) -> State:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+import numpy as np
 import torch
 from torch import nn
 
 from tombola.errors import TombolaError
+from tombola.mask import BoolArray
+from tombola.source.init import FloatArray
 from tombola.source.parameters import Found, current_parameter
 from tombola.source.slot import Slot
 from tombola.source.surgery import attach_slot, detach_slot, withdraw_slot
@@ -84,6 +87,24 @@ class Attachment:
         if mine:
             name = next(iter(mine.values()))
             raise TombolaError(f"the module that held {name!r} is no longer in the model: no ticket fits it")
+
+    def check_values(
+        self, expected: Mapping[str, FloatArray | float], alive: Mapping[str, BoolArray]
+    ) -> None:
+        """Raise TombolaError when a parameter holds another value than is expected, or a slot other edges."""
+        for name, slot in self._slots.items():
+            if slot.alive is not None and not np.array_equal(slot.alive.cpu().numpy(), alive[name]):
+                raise TombolaError(
+                    f"the source's edges in {name!r} are no longer those drawn: another source's state was "
+                    "loaded into the model, and no ticket could rebuild it"
+                )
+        for name, value in expected.items():
+            found = self.parameter(name).detach().cpu().numpy()
+            if not np.array_equal(found, np.broadcast_to(np.float32(value), found.shape)):
+                raise TombolaError(
+                    f"parameter {name!r} no longer holds its value from the seed: it was changed outside "
+                    "of Tombola, and no ticket could rebuild it"
+                )
 
     def could_train(self) -> list[str]:
         """The parameters that were trainable before."""

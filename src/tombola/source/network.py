@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from tombola.errors import ArgumentError, TombolaError, check_flag, check_kind, unknown
+from tombola.errors import ArgumentError, check_flag, check_kind, unknown
 from tombola.mask import Mask
 from tombola.rng import Stream, check_seed
 from tombola.shown import Shown, Table, mask_table
@@ -304,22 +304,9 @@ class Source(Shown):
         """
         if not self.attached:
             return
+        fixed = {constant.name: constant.value for constant in self.recipe.fixed}
         self._attachment.check_modules(self.model)
-        expected: dict[str, FloatArray | float] = {**self.weights()}
-        expected |= {constant.name: constant.value for constant in self.recipe.fixed}
-        for name, slot in self._attachment.slots().items():
-            if slot.alive is not None and not np.array_equal(slot.alive.cpu().numpy(), self.mask[name]):
-                raise TombolaError(
-                    f"the source's edges in {name!r} are no longer those drawn: another source's state was "
-                    "loaded into the model, and no ticket could rebuild it"
-                )
-        for name, value in expected.items():
-            found = self.parameter(name).detach().cpu().numpy()
-            if not np.array_equal(found, np.broadcast_to(np.float32(value), found.shape)):
-                raise TombolaError(
-                    f"parameter {name!r} no longer holds its value from the seed: it was changed outside "
-                    "of Tombola, and no ticket could rebuild it"
-                )
+        self._attachment.check_values({**self.weights(), **fixed}, self.mask)
 
     def check_attached(self, what: str) -> None:
         """Raise ArgumentError when the source was detached: cannot `what` then."""

@@ -132,7 +132,8 @@ def _decode_tensor(decoder: Any, alive: int, counts: TensorCounts) -> TensorMask
         redraws: Redraws = np.empty(counts.kept, dtype=symbols.dtype)
         _take(decoder, redraws, counts.numbers, symbols)
     except (AssertionError, ValueError) as error:
-        raise TicketError(f"the ticket's code words are damaged: {error}") from None
+        first = str(error).partition("\n")[0]
+        raise TicketError(f"the ticket's code words are damaged: {first:.200}") from None
     decoded = TensorMask(kept, redraws)
     if decoded.counts() != counts:
         raise TicketError("the ticket's code words do not hold as many weights as its counts say")

@@ -61,7 +61,7 @@ def read_file(path: str | os.PathLike[str], max_data: int) -> bytes:
         start += _read(file, min(int.from_bytes(start, "little"), MAX_HEADER))
         size = _data_size(_read_header(start))
         if size > max_data:
-            raise TicketError(f"the ticket says to hold {size} bytes of data, more than {max_data}")
+            raise TicketError(f"the ticket says to hold more than {max_data} bytes of data")
         return start + _read(file, size + 1)  # a byte too many is for the parser to complain about
 
 

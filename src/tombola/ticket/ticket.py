@@ -92,7 +92,7 @@ class Ticket(Shown):
         """Read a ticket file. Runs no code from it.
 
         A file that asks for more than `max_weights` weights is refused before any of them is allocated.
-        Memory stays below 12 bytes for each of these, 512 for each byte of the file and a MiB, whatever
+        Memory stays below 12 bytes for each of these, 1024 for each byte of the file and a MiB, whatever
         the file says.
         Raises TicketError for a file that is foreign, truncated, damaged or too large, OSError when it
         cannot be read.
