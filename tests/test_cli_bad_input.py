@@ -68,7 +68,7 @@ OUT_OF_RANGE = {
     "warmup": (["--warmup", "-1"], ["warmup", "at least 0", "-1.0"]),
     "warmup inf": (["--warmup", "inf"], ["warmup", "finite", "inf"]),
     "warmup beyond the end": (["--warmup", "3"], ["warmup", "at most epochs, 2", "3.0"]),
-    "rate of edge-popup": (["--method", "edge-popup", "--rate", "0.7"], ["--rate", "iterand", "edge-popup"]),
+    "rate of edge-popup": (["--method", "edge-popup", "--rate", "7"], ["rate", "[0, 1]", "7"]),
     "momentum": (["--momentum", "-0.1"], ["momentum", "[0, 1)", "-0.1"]),
     "weight decay": (["--weight-decay", "-1"], ["weight_decay", "at least 0", "-1.0"]),
     "validation": (["--validation", "1"], ["held out", "[0, 1)", "1.0"]),

@@ -164,14 +164,6 @@ def test_another_seed_is_another() -> None:
             "method grasp ranks all weights together: give --scope layer, too",
         ),
         (SearchConfig(scope="global", ticket_rule="erk"), "--ticket-rule .*: not with scope global"),
-        (
-            SearchConfig(method="edge-popup", period=7),
-            "--period is for method iterand, signed-supermask, not for edge-popup",
-        ),
-        (
-            SearchConfig(method="signed-supermask", rate=0.2),
-            "--rate is for method iterand, not for signed-supermask",
-        ),
         (TrainConfig(accumulate=0), "accumulate must be at least 1"),
         (TrainConfig(rounds=0), "rounds must be at least 1"),
         (TrainConfig(pruning_batches=0), "pruning_batches must be at least 1"),
@@ -195,6 +187,18 @@ def test_options_that_do_not_fit(config: Any, message: str) -> None:
         ),
         (TrainConfig(method="rigl", density=0.2, dense_last=True), "--dense-last spread the density .* is 1"),
         (SearchConfig(epochs=2, period=41), "the run has 40 steps and the first redraw would come after 41"),
+        (
+            SearchConfig(method="edge-popup", period=7),
+            "--period is for method iterand, signed-supermask: edge-popup does without",
+        ),
+        (
+            SearchConfig(method="signed-supermask", rate=0.2),
+            "--rate is for method iterand: signed-supermask does without",
+        ),
+        (
+            SearchConfig(method="signed-supermask", epochs=1, period=21),
+            "the run has 20 steps and the first redraw would come after 21, so there is none",
+        ),
         (SearchConfig(epochs=1), "the run has 20 steps and the first redraw would come after 30"),
         (
             TrainConfig(method="imp", density=0.5, rewind="optimizer"),
@@ -224,9 +228,11 @@ def test_options_that_change_nothing_are_told(config: Any, line: str) -> None:
         TrainConfig(method="imp", density=0.2, fan_scaling=True, source_density=0.5),
         TrainConfig(method="imp", density=0.2, fan_scaling=True, source_mask=Path("mask.safetensors")),
         TrainConfig(),
+        TrainConfig(method="static", period=100),  # as the configurations of earlier runs have it
     ],
 )
 def test_options_that_count(config: Any) -> None:
+    config.check()
     assert config.idle_options(20) == []
 
 

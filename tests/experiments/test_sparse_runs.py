@@ -251,10 +251,10 @@ def test_epochs_become_steps() -> None:
 
 @pytest.mark.parametrize("method", ["rigl", "set"])
 def test_a_mask_that_would_never_change(method: str) -> None:
-    with pytest.raises(
-        ArgumentError, match="period 30: .* updates end at step 30 of 40: give a smaller --per"
-    ):
+    with pytest.raises(ArgumentError, match="first after 30 steps, .* end at step 30 of 40: give a smaller"):
         built(method=method, period=30)
+    with pytest.raises(ArgumentError, match="first after 1 steps, .* end at step 1 of 10: give more epochs"):
+        built(method=method, epochs=1, update_end=0.01)
     built(method=method, period=29)
 
 

@@ -194,6 +194,12 @@ def test_metadata_that_cannot_be_used(key: str, value: str, tmp_path: Path) -> N
     assert not (tmp_path / "n.onnx").exists()
 
 
+def test_inputs_so_large_are_to_be_asked_for(tmp_path: Path) -> None:
+    path = bare_ticket(tmp_path, **{**WHOLE, "image_size": "4000"})
+    line = refusal("export", path, "--out", tmp_path / "n.onnx")
+    assert "ask for inputs of 1 × 4000 × 4000: if that is meant, give --input-shape 1,4000,4000" in line
+
+
 @pytest.mark.parametrize(
     ("name", "to"), [("n.safetensors", "auto"), ("n.pt", "csr"), ("n.pt", "ternary"), ("n.onnx", "auto")]
 )

@@ -96,11 +96,6 @@ def test_differences_are_measured_against_the_greatest_output() -> None:
         compare(pairs([1, 2]), pairs([1]))
 
 
-def test_inputs_that_cannot_be_meant() -> None:
-    with pytest.raises(ArgumentError, match="one input would have 30000000000 numbers, more than 4194304"):
-        sample_inputs((3, 10**5, 10**5))
-
-
 def test_the_inputs_compared_are_random_and_the_same_every_time() -> None:
     first, again = sample_inputs((3, 20, 20)), sample_inputs((3, 20, 20))
     assert [values.shape for values in first] == [(size, 3, 20, 20) for size in BATCHES]

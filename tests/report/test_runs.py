@@ -119,6 +119,10 @@ def changed(file: str, **values: object) -> Callable[[Path], None]:
         changed("result.json", validation_accuracy=7.5),
         changed("result.json", density=-3),
         changed("result.json", seconds=-1),
+        changed("result.json", seconds=10**400),
+        text("config.toml", f"lr = {10**400}"),
+        text("metrics.jsonl", '{"epoch": Infinity, "validation_accuracy": 0.5}\n'),
+        text("metrics.jsonl", '{"epoch": 1, "validation_accuracy": 7.5}\n'),
         changed("result.json", digest=float("nan")),
     ],
 )

@@ -128,3 +128,14 @@ def test_what_is_no_state(method: Any, state: Any) -> None:
 def test_a_schedule_of_numpy_numbers_is_that_of_python_ones() -> None:
     schedule = Geometric(np.float64(0.75), np.float32(0.5), np.int64(4), np.int64(2))  # type: ignore[arg-type]
     assert repr(schedule) == repr(Geometric(0.75, 0.5, 4, 2))
+
+
+def test_a_refused_step_leaves_the_schedule_where_it_was() -> None:
+    search = EdgePopup(Source(model()), density=Geometric(1.0, 0.25, steps=4, levels=4))
+    kept, good = search.mask, search.scores["2.weight"].detach().clone()
+    search.scores["2.weight"].data.fill_(torch.nan)
+    with pytest.raises(ArgumentError, match="2.weight: scores must be finite"):
+        search.step()
+    search.scores["2.weight"].data.copy_(good)
+    assert search.density == 1.0
+    assert search.mask == kept

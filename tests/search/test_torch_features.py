@@ -29,21 +29,59 @@ def test_a_model_of_another_type_can_be_detached(dtype: torch.dtype) -> None:
     assert int(torch.count_nonzero(model.fc1.weight)) == 144
 
 
-@pytest.mark.parametrize("make", [nn.Module.bfloat16, nn.Module.half])
-@pytest.mark.parametrize("scope", ["layer", "global"])
-def test_a_model_of_another_type_computes_with_the_mask_it_had(make: Any, scope: str) -> None:
-    model = nn.Linear(256, 256, bias=False)
-    search = EdgePopup(Source(model, density=0.8), 0.3, scope=scope)
-    mask = torch.tensor(search.mask["weight"])
-    make(model)  # rounds scores to ties by the hundred
-    copied = copy.deepcopy(model).cpu()
-    for each in (model, copied):
-        assert torch.equal(each.weight != 0, mask)
+def half_of_a_copy(model: nn.Module) -> nn.Module:
+    return copy.deepcopy(model).half()
+
+
+def half_after_loading(model: nn.Module) -> nn.Module:
+    model.load_state_dict(model.state_dict())
+    return model.half()
+
+
+def half_after_a_step_of_the_optimiser(model: nn.Module) -> nn.Module:
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.mul_(1.0)
+    return model.half()
+
+
+CASTS: list[Callable[[nn.Module], nn.Module]] = [
+    nn.Module.bfloat16,
+    nn.Module.half,
+    half_of_a_copy,
+    half_after_loading,
+    half_after_a_step_of_the_optimiser,
+    lambda model: model.cpu().half(),
+    lambda model: model.float().bfloat16(),
+    lambda model: model.half().double().bfloat16(),
+    lambda model: copy.deepcopy(model.half()).cpu(),
+]
+
+
+@pytest.mark.parametrize("cast", CASTS)
+@pytest.mark.parametrize("options", [{}, {"scope": "global"}, {"absolute": True}])
+def test_a_model_of_another_type_computes_with_the_mask_it_had(
+    cast: Callable[[nn.Module], nn.Module], options: dict[str, Any]
+) -> None:
+    search = EdgePopup(Source(nn.Linear(256, 256), density=0.8, bias=True), 0.3, **options)
+    mask = {name: torch.tensor(kept) for name, kept in search.mask.items()}
+    model: Any = cast(search.source.model)  # rounds scores to ties by the hundred
+    for name, kept in mask.items():
+        assert torch.equal(getattr(model, name).bool(), kept)
     model(torch.ones(1, 256, dtype=model.weight.dtype)).sum().backward()
+    if model is search.source.model:
+        with pytest.raises(ArgumentError, match="weight: scores must be float32"):
+            search.step()
+        search.source.detach()
+        assert torch.equal(torch.as_tensor(model.weight).bool(), mask["weight"])
+
+
+def test_scores_written_to_after_a_cast_are_refused() -> None:
+    one, other = (EdgePopup(Source(nn.Linear(16, 16), seed=seed)).source.model for seed in (0, 1))
+    one.half().load_state_dict(other.state_dict())
     with pytest.raises(ArgumentError, match="weight: scores must be float32"):
-        search.step()
-    search.source.detach()
-    assert torch.equal(model.weight != 0, mask)
+        one(torch.ones(1, 16).half())
 
 
 def test_a_model_of_another_type_and_back_keeps_as_many() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from torch import nn
 from builders import LayerNormMLP
 from tombola import ArgumentError, EdgePopup, Source, TombolaError
 from tombola.source import surgery
+from tombola.source.recipe import Recipe
 
 
 class Memory(nn.Module):
@@ -40,12 +43,29 @@ def test_names_that_torch_needs(name: str) -> None:
     Source(model, fixed={name: 0.5})
 
 
+class Tied(nn.Module):
+    """Two layers with one weight, after another."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(4, 4)
+        self.out = nn.Linear(4, 4)
+        self.again = nn.Linear(4, 4)
+        self.again.weight = self.out.weight
+
+
+def interrupted(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
 def test_a_layer_that_takes_no_slot_leaves_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = LayerNormMLP()
+    model = Tied()
+    model.first.bias.requires_grad_(False)
     before, attach = state(model), surgery.attach_slot
 
     def failing(found: Any, slot: Any) -> None:
-        if found.name == "fc2.weight":
+        if found.name == "out.weight":
+            attach(replace(found, places=found.places[:1]), slot)  # the first of two that it is tied to
             raise RuntimeError("no room")
         attach(found, slot)
 
@@ -54,8 +74,13 @@ def test_a_layer_that_takes_no_slot_leaves_none(monkeypatch: pytest.MonkeyPatch)
         Source(model)
     assert state(model) == before
     monkeypatch.undo()
+    monkeypatch.setattr(Recipe, "initial", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        Source(model)
+    assert state(model) == before
+    monkeypatch.undo()
     Source(model).detach()
-    assert list(model.state_dict()) == list(LayerNormMLP().state_dict())
+    assert list(model.state_dict()) == list(Tied().state_dict())
 
 
 def test_buffers_without_a_shape() -> None:
@@ -106,14 +131,49 @@ def test_scripted_modules() -> None:
 
 
 def test_layers_exchanged_after_attaching() -> None:
-    model = nn.Sequential(OrderedDict(a=nn.Linear(8, 8), b=nn.ReLU(), c=nn.Linear(8, 2)))
+    model: Any = nn.Sequential(OrderedDict(a=nn.Linear(8, 8), b=nn.ReLU(), c=nn.Linear(8, 2)))
     search = EdgePopup(Source(model))
-    model.c = nn.Linear(8, 2)
-    with pytest.raises(TombolaError, match="module 'c' was put into the model after the source was attached"):
+    c = model.c
+    for other in (nn.Linear(8, 2), nn.Identity()):
+        model.c = other
+        with pytest.raises(TombolaError, match="parameter 'c.weight' is no longer where it was"):
+            search.ticket()
+    model.c = c
+    model.b = nn.PReLU()
+    with pytest.raises(
+        TombolaError, match="parameter 'b.weight' was put into the model after the source was"
+    ):
         search.ticket()
-    model.c = nn.Identity()
-    with pytest.raises(TombolaError, match="the module that held 'c.weight' is no longer in the model"):
+    model.b = nn.GELU()
+    search.ticket()
+    model.a.register_parameter("gate", nn.Parameter(torch.ones(8)))
+    with pytest.raises(TombolaError, match="parameter 'a.gate' was put into the model"):
         search.ticket()
+    del model.a.gate
+    model.a.bias = None
+    with pytest.raises(TombolaError, match="parameter 'a.bias' is no longer where it was"):
+        search.ticket()
+    search.source.detach()
+    assert model.a.weight.requires_grad
+
+
+def test_layers_that_change_places() -> None:
+    model = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 8))
+    search = EdgePopup(Source(model))
+    model[0], model[2] = model[2], model[0]
+    with pytest.raises(TombolaError, match="parameter '0.weight' is no longer where it was"):
+        search.ticket()
+
+
+def test_another_module_may_hold_the_same_parameters() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4))
+    search = EdgePopup(Source(model))
+    before = search.ticket()
+    nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
+    assert type(model[1]) is nn.SyncBatchNorm
+    assert search.ticket() == before
+    copied = copy.deepcopy(search)
+    assert copied.ticket() == before
 
 
 def test_a_diverged_search_can_be_detached_once_it_is_mended() -> None:
@@ -176,6 +236,7 @@ def test_a_fan_in_does_not_make_a_layer_maskable(layer: nn.Module, options: Any,
         ({"fan_in": 64}, "fan_in must be a Mapping, got a int: give {name pattern: number}"),
         ({"fixed": 0}, "fixed must be a Mapping, got a int"),
         ({"mask": torch.ones(3)}, "mask must be a Mapping, got a Tensor: give {tensor name: boolean array}"),
+        ({"include": (name for name in ["fc1.*", 5])}, "include must be a function of names, or patterns"),
         ({"include": 5}, "include must be a function of names, or patterns of them, got 5"),
         ({"include": [5]}, r"include must be a function of names, or patterns of them, got \[5\]"),
         ({"init": []}, r"unknown init \[\]"),
@@ -214,3 +275,8 @@ class Grouped(nn.Module):
 def test_groups_of_another_meaning(groups: Any) -> None:
     layer = Source(Grouped(groups), fan_in={"table": 5}, density=0.5).summary()[0]
     assert layer.weights == 30
+
+
+def test_patterns_from_any_iterable() -> None:
+    source = Source(LayerNormMLP(), include=(name for name in ["fc1.*"]))
+    assert [layer.searched for layer in source.layers] == [True, False]

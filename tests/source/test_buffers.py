@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 import torch
 from torch import nn
 
 import tombola
+from tombola.sparse.base import plain_state
 
 
 class Counting(nn.Module):
@@ -61,11 +65,19 @@ class Cached(nn.Module):
         self.register_buffer("cache", torch.zeros(2), persistent=False)
 
 
-def test_caches_are_not_saved() -> None:
-    model = Cached()
-    search = tombola.EdgePopup(tombola.Source(model))
-    model.cache = torch.zeros(5)
-    search.ticket()  # warns of nothing
+@pytest.mark.parametrize("method", [tombola.EdgePopup, tombola.sparse.RigL])
+def test_caches_are_restored_where_they_fit(method: Any) -> None:
+    model, same, grown = Cached(), Cached(), Cached()
+    search = method(tombola.Source(model), density=0.5)
+    model.cache.fill_(3.0)
     state = search.state_dict()
-    assert not state["buffers"]
-    tombola.EdgePopup(tombola.Source(Cached())).load_state_dict(state)
+    method(tombola.Source(same), density=0.5).load_state_dict(state)
+    assert torch.equal(same.cache, model.cache)
+    grown.cache = torch.zeros(5)  # which its model makes again
+    method(tombola.Source(grown), density=0.5).load_state_dict(state)
+    assert torch.equal(grown.cache, torch.zeros(5))
+    if isinstance(search, tombola.Search):
+        with pytest.warns(UserWarning, match="buffers that a ticket does not store have changed .*: cache"):
+            search.ticket()
+    else:
+        assert "cache" not in plain_state(search.source)

@@ -173,7 +173,7 @@ class RunConfig:
             try:
                 values[name] = _typed(value, types[name])
             except TypeError as error:
-                raise ArgumentError(f"option {name!r} in {path} must be {error}, got {value!r}") from None
+                raise ArgumentError(f"option {name!r} in {path} must be {error}, got {value!r:.80}") from None
         return cls(**values)
 
     def completed(self, recorded: Self) -> Self:
@@ -202,9 +202,9 @@ def at_least(name: str, value: float, least: float) -> None:
 def _typed(value: Any, hint: Any) -> Any:
     """A value out of TOML as the type of its field, or TypeError saying what that is."""
     if get_origin(hint) in (UnionType, Union):
-        return (
-            None if value == NONE else _of_one(value, [arg for arg in get_args(hint) if arg is not NoneType])
-        )
+        if value == NONE and NoneType in get_args(hint):
+            return None
+        return _of_one(value, [arg for arg in get_args(hint) if arg is not NoneType])
     if get_origin(hint) is Literal:
         if value not in get_args(hint):
             raise TypeError(" or ".join(get_args(hint)))

@@ -154,8 +154,9 @@ class Loop:
         self._right += (logits.argmax(1) == y).sum()
         if self.machine.device == "cpu" and not math.isfinite(loss.item()):
             self._check_losses(self.step + 1)  # before the optimiser carries it into the scores
-        # Gradients are averaged over the processes, whose parts of a batch need not be equal.
-        (loss * (part * self.ranks.share.count)).backward()  # type: ignore[no-untyped-call]
+        with answering(x) if self.ranks.alone else nullcontext():
+            # Gradients are averaged over the processes, whose parts of a batch need not be equal.
+            (loss * (part * self.ranks.share.count)).backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         try:
             self.learner.step()

@@ -49,25 +49,26 @@ class SearchConfig(SourceConfig):
         return self.period
 
     def idle_options(self, steps: int) -> list[str]:
-        """A period longer than the run, beside what any source has."""
+        """Redraws that the method does not make, or that the run ends before, beside what any source has."""
         lines = super().idle_options(steps)
+        for name, methods in _USED_BY.items():
+            if self.method not in methods and getattr(self, name) != getattr(SearchConfig(), name):
+                lines.append(f"--{name} is for method {', '.join(methods)}: {self.method} does without")
         period, updates = self.redraw_period, steps * self.epochs
-        if self.method == "iterand" and self.rate > 0 and period is not None and period > updates:
+        redraws = self.method != "edge-popup" and (self.method != "iterand" or self.rate > 0)
+        if redraws and period is not None and period > updates:
             lines.append(
-                f"the run has {updates} steps and the first redraw would come after {period}, so this is "
-                "edge-popup: give a smaller --period"
+                f"the run has {updates} steps and the first redraw would come after {period}, so there is "
+                "none: give a smaller --period"
             )
         return lines
 
     def check(self) -> None:
-        """Raise ArgumentError for a value that no search can have, or that the method does not use."""
+        """Raise ArgumentError for a value that no search can have."""
         super().check()
         if self.method not in METHODS:
             raise unknown("method", self.method, METHODS)
         check_density(self.density)
-        for name, methods in _USED_BY.items():
-            if self.method not in methods and getattr(self, name) != getattr(SearchConfig(), name):
-                raise ArgumentError(f"--{name} is for method {', '.join(methods)}, not for {self.method}")
         if self.ticket_rule is not None and self.scope == "global":
             raise ArgumentError("--ticket-rule gives each layer its density: not with scope global")
         if self.fan_scaling and self.scope == "global":

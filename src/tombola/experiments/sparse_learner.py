@@ -13,18 +13,19 @@ from torch import nn
 from tombola import sparse
 from tombola.data.loader import Batch
 from tombola.errors import ArgumentError
+from tombola.experiments.evaluation import answering
 from tombola.experiments.ranks import ALONE, Ranks
 from tombola.experiments.repeat import is_ticket
 from tombola.experiments.sources import fan_densities, make_source, other_seed, read_mask
-from tombola.experiments.train_config import ONE_SHOT, TrainConfig
+from tombola.experiments.train_config import ONE_SHOT, USUAL_PERIOD, TrainConfig
 from tombola.source.network import Source
 from tombola.source.plan import layer_shapes
 from tombola.ticket import Ticket
 
 # Wang et al. 2020 divide the logits by it, for gradients at initialisation that are far from their limits.
 _GRASP_TEMPERATURE = 200.0
-# Evci et al. 2020, for training that is long enough for some updates.
-_USUAL_PERIOD, _UPDATES = 100, 10
+# Updates of the mask that a short run is to have, or more.
+_UPDATES = 10
 
 
 class SparseLearner:
@@ -126,8 +127,8 @@ def make_training(
     period = _period(config, end)
     if period >= end:
         raise ArgumentError(
-            f"period {period}: the mask would change after so many steps, but updates end at step {end} of "
-            f"{config.epochs * steps}: give a smaller --period, or more epochs"
+            f"the mask would change first after {period} steps, but updates end at step {end} of "
+            f"{config.epochs * steps}: give {'' if period == 1 else 'a smaller --period, or '}more epochs"
         )
     options: dict[str, Any] = {"rule": config.ticket_rule}
     if config.method == "rigl":
@@ -140,7 +141,7 @@ def _period(config: TrainConfig, end: int) -> int:
     """Steps between two updates of the mask, of which the last comes before step `end`."""
     if config.period != "auto":
         return config.period
-    return min(_USUAL_PERIOD, max(1, end // _UPDATES))
+    return min(USUAL_PERIOD, max(1, end // _UPDATES))
 
 
 def _of_ticket(model: nn.Module, config: TrainConfig) -> sparse.Static:
@@ -196,8 +197,8 @@ class _Loss:
     temperature: float
 
     def __call__(self, model: nn.Module) -> torch.Tensor:
-        losses = [
-            F.cross_entropy(model(x).float() / self.temperature, y)
-            for _, (x, y) in zip(range(self.count), self.examples(), strict=False)
-        ]
+        losses = []
+        for _, (x, y) in zip(range(self.count), self.examples(), strict=False):
+            with answering(x):
+                losses.append(F.cross_entropy(model(x).float() / self.temperature, y))
         return torch.stack(losses).mean()

@@ -15,6 +15,8 @@ ONE_SHOT = ("magnitude", "random", "snip", "grasp", "synflow")
 METHODS = ("dense", "static", "imp", "rigl", "set", "gradual", *ONE_SHOT)
 RANKED_GLOBALLY = ("snip", "grasp", "synflow")
 """Those of the one-shot methods that rank all weights together where nothing else is said."""
+USUAL_PERIOD = 100
+"""Steps between two updates of the mask (Evci et al. 2020), in training that is long enough for some."""
 RANKED = ("imp", "gradual", *ONE_SHOT)
 _USED_BY = {
     "scope": RANKED,
@@ -124,7 +126,10 @@ class TrainConfig(SourceConfig):
         if self.density is not None:
             check_density(self.density)
         for name, methods in _USED_BY.items():
-            if self.method not in methods and getattr(self, name) != getattr(TrainConfig(), name):
+            unsaid = [getattr(TrainConfig(), name)]
+            if name == "period":
+                unsaid.append(USUAL_PERIOD)  # as the configurations of earlier runs have it
+            if self.method not in methods and getattr(self, name) not in unsaid:
                 raise ArgumentError(
                     f"--{name.replace('_', '-')} is for method {', '.join(methods)}, not for {self.method}"
                 )

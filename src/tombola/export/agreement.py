@@ -17,23 +17,12 @@ from tombola.source.init import FloatArray, draw
 TOLERANCE = 1e-5
 """The greatest difference allowed, as a fraction of the greatest absolute output of torch."""
 
-LARGEST_INPUT = 1 << 22
-"""Numbers of one input: some 1,200 × 1,200 pixels in colour."""
-
 BATCHES = (2, 1, 5)
 """Batch sizes compared. The model is traced with the first: 1 would be taken for a constant."""
 
 
 def sample_inputs(shape: Sequence[int]) -> list[FloatArray]:
-    """Standard normal float32 inputs (N, *shape), one array for each N of `BATCHES`; always the same.
-
-    Raises ArgumentError for inputs too large to be meant: a ticket's metadata may ask for any.
-    """
-    if math.prod(shape) > LARGEST_INPUT:
-        raise ArgumentError(
-            f"one input would have {math.prod(shape)} numbers, more than {LARGEST_INPUT}, by its shape "
-            f"{', '.join(map(str, shape))}: give --input-shape"
-        )
+    """Standard normal float32 inputs (N, *shape), one array for each N of `BATCHES`; always the same."""
     return [
         draw(
             "kaiming_normal", Stream(0, "input", "export", size).words(size * math.prod(shape)), 2.0

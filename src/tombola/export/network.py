@@ -7,9 +7,12 @@ from collections.abc import Mapping
 from torch import nn
 
 from tombola.architecture import model_of, plain_model, whole_number, width_of
-from tombola.errors import ArgumentError
+from tombola.errors import ArgumentError, TicketError
 from tombola.source.recipe import Shape
 from tombola.ticket import Ticket
+
+# Numbers, some 1,000 × 1,000 pixels in colour: several such inputs are made at once.
+_LARGEST_INPUT = 1 << 22
 
 
 def plain_network(
@@ -58,6 +61,11 @@ def _image_of(said: Mapping[str, str]) -> Shape:
     if channels is None or size is None:
         raise ArgumentError(
             "the ticket does not say what inputs its model takes: give --input-shape, such as 3,32,32"
+        )
+    if channels * size**2 > _LARGEST_INPUT:
+        raise TicketError(
+            f"the ticket's metadata ask for inputs of {channels} × {size} × {size}: if that is meant, give "
+            f"--input-shape {channels},{size},{size}"
         )
     return (channels, size, size)
 

@@ -14,6 +14,10 @@ from tombola.errors import RunError
 NONE = "none"  # TOML has no word for None: how a config.toml spells it
 _RECORDS = ("config.toml", "metrics.jsonl", "result.json")
 _FRACTIONS = ("test_accuracy", "density", "source_density", "validation_accuracy")
+_DAMAGE = (
+    *(ValueError, KeyError, TypeError, IndexError, AttributeError),
+    *(RecursionError, OverflowError),  # of what is nested, or a number, beyond all measure
+)
 _MOST = dict.fromkeys(_FRACTIONS, 1)
 _NUMBERS = ("bits_per_weight", "ticket_bytes", "model_bytes", "seconds", "weights", "width", "seed")
 
@@ -54,11 +58,11 @@ class Run:
                 settings,
                 validated,
                 [int(row["epoch"]) for row in rows],
-                [_number(row, curve) for row in rows],
+                [_fraction(row, curve) for row in rows],
                 result,
                 _tensors(folder / "layers.json"),
             )
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
+        except _DAMAGE as error:
             what = " ".join(str(error).split())
             raise RunError(f"the records in {folder} are damaged: {type(error).__name__} {what}") from None
 
@@ -117,8 +121,8 @@ def _result(path: Path) -> dict[str, Any] | None:
             raise TypeError(f"{name} in result.json is no text")
     _number(result, "test_accuracy")  # which every result has
     for name in (*_FRACTIONS, *_NUMBERS):
-        if result.get(name) is not None and not 0 <= _number(result, name) <= _MOST.get(name, math.inf):
-            raise ValueError(f"{name} in result.json is impossible: {result[name]!r:.40}")
+        if result.get(name) is not None:
+            _within(result, name, _MOST.get(name, math.inf))
     if not isinstance(result.get("digest"), str | None):
         raise TypeError("digest in result.json is no text")
     return result
@@ -128,6 +132,16 @@ def _number(row: dict[str, Any], name: str) -> float:
     value = row[name]
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise TypeError(f"{name} is no number: {value!r:.40}")
+    return value
+
+
+def _fraction(row: dict[str, Any], name: str) -> float:
+    return _within(row, name, 1)
+
+
+def _within(row: dict[str, Any], name: str, most: float) -> float:
+    if not 0 <= (value := _number(row, name)) <= most:
+        raise ValueError(f"{name} is impossible: {value!r:.40}")
     return value
 
 

@@ -150,8 +150,12 @@ class Search(Shown):
         """
         self.source.check_attached("step")
         self._follow_schedule(self.steps + 1)
-        self.select()
-        self.steps += 1  # a step that was refused does not count
+        try:
+            self.select()
+        except ArgumentError:
+            self._follow_schedule(self.steps)  # a step that was refused does not count
+            raise
+        self.steps += 1
         self.after_step()
         for group in self._groups:
             group.ensure_current()
@@ -207,7 +211,7 @@ class Search(Shown):
         Raises ArgumentError naming what differs or is missing; nothing is changed then.
         """
         buffers = self.source.buffers
-        check_state(state, "search", self.settings, {"scores": self.scores, "buffers": buffers.state()})
+        check_state(state, "search", self.settings, {"scores": self.scores, "buffers": buffers.kept()})
         check_names(state, "search", "generations", self.source.names)
         steps = int(state["steps"])
         self._counts_after(steps)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -50,16 +51,21 @@ class Scored(nn.Module):
         self.register_buffer("last", torch.zeros((), dtype=torch.int64, device=scores.device))
         self._limit: Limit | None = None
         # While the model is of another type than float32: what was kept before, for scores so rounded no
-        # longer tell.
-        self.held: torch.Tensor | None = None
+        # longer tell; and the version of them that this is of.
+        self.held: tuple[torch.Tensor, int] | None = None
         self.absolute = absolute
         self.running = running
         self.group: Group | None = None
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        if self.held is not None:  # a copy's scores count their versions anew
+            self.held = (self.held[0], self.scores._version)
+
     def mask(self, alive: torch.Tensor | None) -> torch.Tensor:
         """Which entries are kept, of the scores' shape."""
-        if self.held is not None:
-            return _and(self.held, alive)
+        if (held := self._held()) is not None:
+            return _and(held, alive)
         return kept(ranks_of(self.scores.detach(), self.absolute), self._within(), alive)
 
     def keep_from(self, limit: Limit) -> None:
@@ -75,20 +81,23 @@ class Scored(nn.Module):
 
     def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Scored:
         # A change of type rounds scores, and is not counted as a change in place.
-        before, cut, last, limit = self.scores.data, self.cut, self.last, self._limit
-        known = self.group is not None and self.group.is_current()
+        known = self.group is not None and self.group.settle()
+        held, before = self._held(), self.scores.data
+        limit = self._limit or Limit(self.cut, self.last, True)
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        device, dtype = self.scores.device, self.scores.dtype
-        if dtype == torch.float32:
-            self.held = None
-        elif self.held is not None:
-            self.held = self.held.to(device)
-        elif known:
-            ranks = ranks_of(before, self.absolute)
-            self.held = kept(ranks, limit or Limit(cut, last, True), None).to(device)
+        self.held = None
+        if self.scores.dtype != torch.float32:
+            if held is None and known:
+                held = kept(ranks_of(before, self.absolute), limit, None)
+            if held is not None:
+                self.held = (held.to(self.scores.device), self.scores._version)
         if self.group is not None and self.held is None:
             self.group.forget()
         return self
+
+    def _held(self) -> torch.Tensor | None:
+        """What was kept when the model was cast, unless the scores have been written to since."""
+        return self.held[0] if self.held is not None and self.held[1] == self.scores._version else None
 
     def _within(self) -> Limit:
         """The limit: as numbers if they are known, which costs less than to read them from the buffers."""
@@ -114,7 +123,8 @@ class Scored(nn.Module):
     def forward(self, weight: torch.Tensor, alive: torch.Tensor | None) -> torch.Tensor:
         """The masked weight."""
         # A compiled model relies on Search.step(): a version counter is not part of its graph.
-        if self.group is not None and self.held is None and not torch.compiler.is_compiling():
+        held = self._held() if self.held is not None else None
+        if self.group is not None and held is None and not torch.compiler.is_compiling():
             self.group.ensure_current()
         kind = weight.device.type
         dtype = weight.dtype
@@ -122,8 +132,8 @@ class Scored(nn.Module):
         inside = self.running is not None and self.running.count > 0
         if inside and torch.is_autocast_enabled(kind) and not parametrize._cache_enabled:
             dtype = torch.get_autocast_dtype(kind)
-        if self.held is not None:
-            return held_weight(self.scores, weight, _and(self.held, alive), alive, self.absolute, dtype)
+        if held is not None:
+            return held_weight(self.scores, weight, _and(held, alive), alive, self.absolute, dtype)
         return masked_weight(self.scores, weight, self._within(), alive, self.absolute, dtype)
 
 
@@ -166,6 +176,13 @@ class Group:
         members = self._scored()
         if not self.is_current() and not is_transformed(*(scored.scores for scored in members)):
             self.select()
+
+    def settle(self) -> bool:
+        """Select now where the next use would, before the scores are cast; whether that `is_current` then."""
+        if not self.is_current() and all(scored.scores.dtype == torch.float32 for scored in self._scored()):
+            with suppress(ArgumentError):  # of scores that are no numbers: the next use says so
+                self.ensure_current()
+        return self.is_current()
 
     def is_current(self) -> bool:
         """Whether the scores are those last selected from, not changed in place as far as torch counts that:

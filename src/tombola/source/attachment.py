@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.utils import parametrize
 
 from tombola.errors import TombolaError
 from tombola.mask import BoolArray
@@ -25,17 +26,18 @@ class Attachment:
         self._requires_grad = {found.name: found.parameter.requires_grad for found in self._found.values()}
 
     def put_in(self) -> None:
-        """Put a slot over each random parameter, and freeze all. Should a module refuse, none is left."""
-        try:
-            for name, slot in self._slots.items():
-                attach_slot(self._found[name], slot)
-        except BaseException:
-            for name in self._slots:
-                withdraw_slot(self._found[name])
-            raise
+        """Put a slot over each random parameter, and freeze all."""
+        for name, slot in self._slots.items():
+            attach_slot(self._found[name], slot)
         for found in self._found.values():
             found.parameter.requires_grad_(False)
             found.parameter.grad = None
+
+    def withdraw(self) -> None:
+        """Take every slot out again, however far `put_in` has come; of values nothing changes."""
+        for name in self._slots:
+            withdraw_slot(self._found[name])
+        self._thaw()
 
     def take_out(self) -> None:
         """Leave plain modules that hold the weights in use, trainable or frozen as they were. Should those
@@ -45,9 +47,12 @@ class Attachment:
             self.in_use(name)
         for name in self._slots:
             detach_slot(self._found[name])
+        self._thaw()
+
+    def _thaw(self) -> None:
         for name, found in self._found.items():
-            for place in found.places:  # which may hold other objects now
-                parameter = place.module._parameters[place.attribute]
+            for place in found.places:  # which may hold other objects now, or none
+                parameter = place.module._parameters.get(place.attribute)
                 if parameter is not None:
                     parameter.requires_grad_(self._requires_grad[name])
 
@@ -57,9 +62,12 @@ class Attachment:
 
     def parameter(self, name: str) -> nn.Parameter:
         """The parameter itself, not what a slot makes of it. Looked up where it stands, for a model may have
-        replaced the object.
+        replaced the object. Raises TombolaError where it is gone.
         """
-        return current_parameter(self._found[name])
+        parameter = current_parameter(self._found[name])
+        if parameter is None:
+            raise TombolaError(f"the model has no parameter {name!r} any more")
+        return parameter
 
     def module(self, name: str) -> nn.Module:
         """The first module that holds the parameter."""
@@ -70,23 +78,22 @@ class Attachment:
         weight: torch.Tensor = getattr(self.module(name), self._found[name].places[0].attribute)
         return weight
 
-    def check_modules(self, model: nn.Module) -> None:
-        """Raise TombolaError when a layer of `model` was put in another's place, or beside the others."""
-        mine: dict[int, str] = {}
-        for found in self._found.values():
-            for place in found.places:
-                mine.setdefault(id(place.module), found.name)
-        for prefix, module in model.named_modules():
-            if ".parametrizations." in f".{prefix}." or mine.pop(id(module), None) is not None:
-                continue
-            if any(parameter is not None for parameter in module._parameters.values()):
+    def check_places(self, model: nn.Module) -> None:
+        """Raise TombolaError unless `model` has the parameters that it had, each under its name, alone."""
+        now = dict(_parameters(model))
+        for name, found in self._found.items():
+            if current_parameter(found) is None or now.get(name) is not current_parameter(found):
                 raise TombolaError(
-                    f"module {prefix!r} was put into the model after the source was attached: no ticket "
-                    "holds its weights"
+                    f"parameter {name!r} is no longer where it was when the source was attached: layers were "
+                    "exchanged, and no ticket fits the model"
                 )
-        if mine:
-            name = next(iter(mine.values()))
-            raise TombolaError(f"the module that held {name!r} is no longer in the model: no ticket fits it")
+        known = {id(current_parameter(found, at)) for found in self._found.values() for at in found.places}
+        for name, parameter in now.items():
+            if id(parameter) not in known:
+                raise TombolaError(
+                    f"parameter {name!r} was put into the model after the source was attached: no ticket "
+                    "holds it"
+                )
 
     def check_values(
         self, expected: Mapping[str, FloatArray | float], alive: Mapping[str, BoolArray]
@@ -109,3 +116,20 @@ class Attachment:
     def could_train(self) -> list[str]:
         """The parameters that were trainable before."""
         return [name for name, trainable in self._requires_grad.items() if trainable]
+
+
+def _parameters(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    """The model's own parameters, those under slots too, by the names that they had without."""
+    inside: set[int] = set()
+    for prefix, module in model.named_modules():
+        if isinstance(module, Slot):
+            inside |= {id(each) for each in module.modules()}
+        if id(module) in inside:
+            continue
+        listed = isinstance(module, parametrize.ParametrizationList)
+        for attribute, parameter in module._parameters.items():
+            if parameter is not None:
+                name = f"{prefix}.{attribute}" if prefix else attribute
+                if listed and attribute == "original":
+                    name = ".".join(part for part in prefix.split(".") if part != "parametrizations")
+                yield name, parameter

@@ -12,9 +12,7 @@ from tombola.source.init import FloatArray
 
 
 class Buffers:
-    """The buffers of `model` as they are, without those that a source or a search has put in, and those that
-    the model itself does not save (`persistent=False`: caches).
-    """
+    """The buffers of `model` as they are, without those that a source or a search has put in."""
 
     def __init__(self, model: nn.Module) -> None:
         self._model = model
@@ -39,9 +37,20 @@ class Buffers:
         return {name: buffer.clone() for name, buffer in self._own()}
 
     def load_state(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Set all buffers to those of `state()`."""
+        """Set all buffers to those of `state()`, but for caches that have another shape now."""
+        kept = self.kept()
         for name, buffer in self._own():
-            buffer.copy_(state[name])
+            if name in kept or (name in state and state[name].shape == buffer.shape):
+                buffer.copy_(state[name])
+
+    def kept(self) -> dict[str, torch.Tensor]:
+        """The buffers that the model itself saves, by name: not those that are `persistent=False`, caches."""
+        passing = {
+            f"{prefix}.{attribute}" if prefix else attribute
+            for prefix, module in self._model.named_modules()
+            for attribute in module._non_persistent_buffers_set
+        }
+        return {name: buffer for name, buffer in self._own() if name not in passing}
 
     def changed(self) -> list[str]:
         """The buffers that no ticket stores and that are other than when this object was made."""
@@ -52,16 +61,7 @@ class Buffers:
         ]
 
     def _own(self) -> Iterator[tuple[str, torch.Tensor]]:
-        passing = {
-            f"{prefix}.{attribute}" if prefix else attribute
-            for prefix, module in self._model.named_modules()
-            for attribute in module._non_persistent_buffers_set
-        }
-        return (
-            (name, buffer)
-            for name, buffer in self._model.named_buffers()
-            if ".parametrizations." not in f".{name}" and name not in passing
-        )
+        return ((n, b) for n, b in self._model.named_buffers() if ".parametrizations." not in f".{n}")
 
     def _unstored(self) -> Iterator[tuple[str, torch.Tensor]]:
         statistics = statistics_buffers(self._model)

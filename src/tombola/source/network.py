@@ -305,7 +305,7 @@ class Source(Shown):
         if not self.attached:
             return
         fixed = {constant.name: constant.value for constant in self.recipe.fixed}
-        self._attachment.check_modules(self.model)
+        self._attachment.check_places(self.model)
         self._attachment.check_values({**self.weights(), **fixed}, self.mask)
 
     def check_attached(self, what: str) -> None:
@@ -315,12 +315,16 @@ class Source(Shown):
 
     @torch.no_grad()
     def _attach(self) -> None:
-        self._attachment.put_in()  # first, for it can still be refused
-        for tensor in self.recipe.tensors:
-            self.parameter(tensor.name).copy_(torch.from_numpy(self.recipe.initial(tensor)))
-        for constant in self.recipe.fixed:
-            self.parameter(constant.name).fill_(constant.value)
-        self.buffers.reset_statistics()
+        try:
+            self._attachment.put_in()  # first, while nothing is lost should a module refuse
+            for tensor in self.recipe.tensors:
+                self.parameter(tensor.name).copy_(torch.from_numpy(self.recipe.initial(tensor)))
+            for constant in self.recipe.fixed:
+                self.parameter(constant.name).fill_(constant.value)
+            self.buffers.reset_statistics()
+        except BaseException:
+            self._attachment.withdraw()
+            raise
 
     def _make_slot(self, tensor: RandomTensor, found: Found) -> Slot:
         casts = casts_its_weights(found)

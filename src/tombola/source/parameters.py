@@ -102,18 +102,16 @@ def class_name(model: nn.Module) -> str:
     return parametrize.type_before_parametrizations(model).__name__
 
 
-def current_parameter(found: Found) -> nn.Parameter:
-    """The parameter that stands at the first place now, whether a slot is over it or not."""
-    place = found.places[0]
+def current_parameter(found: Found, at: Place | None = None) -> nn.Parameter | None:
+    """The parameter that stands at the first place now, or `at` another, whether a slot is over it or not."""
+    place = at or found.places[0]
     if parametrize.is_parametrized(place.module, place.attribute):
         lists = place.module.parametrizations
         assert isinstance(lists, nn.ModuleDict)
         original = lists[place.attribute].original
         assert isinstance(original, nn.Parameter)
         return original
-    parameter = place.module._parameters[place.attribute]
-    assert parameter is not None
-    return parameter
+    return place.module._parameters.get(place.attribute)
 
 
 def _walk(model: nn.Module) -> Iterator[tuple[str, nn.Parameter, Place]]:

@@ -194,10 +194,9 @@ def _predicate(include: Include) -> Callable[[str], bool]:
         return lambda _name: True
     if callable(include):
         return include
-    patterns = [include] if isinstance(include, str) else include
-    if not isinstance(patterns, Iterable) or not all(isinstance(each, str) for each in patterns):
+    patterns = [include] if isinstance(include, str) or not isinstance(include, Iterable) else list(include)
+    if not all(isinstance(each, str) for each in patterns):
         raise ArgumentError(f"include must be a function of names, or patterns of them, got {include!r}")
-    patterns = list(patterns)
     return lambda name: any(fnmatchcase(name, pattern) for pattern in patterns)
 
 

@@ -181,7 +181,7 @@ class SparseTraining(Shown):
             {
                 "mask": {name: masked.mask for name, masked in self._masked.items()},
                 "weights": parameters,
-                "buffers": buffers.state(),
+                "buffers": buffers.kept(),
                 "own": {},
             },
         )
@@ -212,7 +212,7 @@ def plain_state(source: Source) -> dict[str, torch.Tensor]:
     """The state dict of the plain model, with the weights in use; a tied tensor has one name."""
     state = {name: source.in_use(name).detach() for name in source.names}
     state |= {fixed.name: source.parameter(fixed.name).detach() for fixed in source.recipe.fixed}
-    return state | source.buffers.state()
+    return state | {name: buffer.clone() for name, buffer in source.buffers.kept().items()}
 
 
 def check_free(source: Source) -> None:

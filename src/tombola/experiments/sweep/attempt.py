@@ -54,7 +54,7 @@ def attempt(config: RunConfig, interrupt: Interrupt | None = None, patience: flo
                 print(stop, file=log)
                 return Attempt()
             except Exception as error:
-                if not isinstance(error, TombolaError):
+                if not isinstance(error, TombolaError) or error.__cause__ is not None:
                     traceback.print_exc(file=log)
                 print(describe(error), file=log)
                 return Attempt(error=describe(error))
