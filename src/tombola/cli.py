@@ -34,7 +34,7 @@ from tombola.cli_output import (
 from tombola.cli_report import report
 from tombola.cli_status import FAILED, FAULT, UNEXPECTED, explain, rank, torch_needed
 from tombola.cli_sweep import sweep
-from tombola.errors import ArgumentError, TicketError
+from tombola.errors import ArgumentError, ModelError, TicketError
 from tombola.experiments.config import Device, Precision, RunConfig
 from tombola.experiments.interrupt import AT_ONCE, SWEEP_AT_ONCE, exit_on_signals, settle
 from tombola.experiments.repeat import read_config
@@ -215,7 +215,7 @@ RUNS = {"search": AT_ONCE, "train": AT_ONCE, "sweep": SWEEP_AT_ONCE}
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status; never lets a traceback out.
 
-    With TOMBOLA_TRACEBACK set, an unexpected error is raised as it is, and so is one that explains another.
+    With TOMBOLA_TRACEBACK set, an unexpected error is raised as it is, and so is a model's.
     """
     open_streams()
     given = list(sys.argv[1:] if arguments is None else arguments)
@@ -243,7 +243,7 @@ def _status(arguments: list[str]) -> int:
         return FAULT
     except (Exception, KeyboardInterrupt) as error:
         status, message = explain(error)
-        if os.environ.get("TOMBOLA_TRACEBACK") and (status == UNEXPECTED or error.__cause__ is not None):
+        if os.environ.get("TOMBOLA_TRACEBACK") and (status == UNEXPECTED or isinstance(error, ModelError)):
             raise
         if isinstance(error, OSError):
             mute()

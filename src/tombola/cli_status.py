@@ -6,15 +6,18 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tombola.errors import TombolaError, describe, missing_extra
+from tombola.errors import ModelError, TombolaError, describe, missing_extra
 from tombola.experiments.interrupt import Interrupted
 
+_WHERE = "(TOMBOLA_TRACEBACK=1 shows where)"
 FAILED, BAD_INPUT, FAULT, INTERRUPTED, UNEXPECTED = 1, 2, 3, 130, -1
 
 
 def explain(error: BaseException) -> tuple[int, str]:
     """The exit status and the one line that an error comes to."""
     match error:
+        case ModelError():
+            return BAD_INPUT, f"{describe(error)} {_WHERE}"
         case TombolaError():
             return BAD_INPUT, describe(error)
         case OSError():
@@ -24,7 +27,7 @@ def explain(error: BaseException) -> tuple[int, str]:
             return error.status, str(error)
         case KeyboardInterrupt():
             return INTERRUPTED, "interrupted"
-    return UNEXPECTED, f"{describe(error)} (TOMBOLA_TRACEBACK=1 shows where)"
+    return UNEXPECTED, f"{describe(error)} {_WHERE}"
 
 
 def rank() -> int:

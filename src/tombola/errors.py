@@ -18,6 +18,10 @@ class ArgumentError(TombolaError, ValueError):
     """An argument, option or model that cannot be used as given."""
 
 
+class ModelError(ArgumentError):
+    """A model that fails as it computes: what it raised is the cause."""
+
+
 class TicketError(TombolaError):
     """A ticket that is damaged, foreign, or made for another architecture."""
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from tombola.data.loader import WHOLE, DatasetLike, SplitLike
-from tombola.errors import ArgumentError, TombolaError, describe
+from tombola.errors import ModelError, TombolaError, describe
 from tombola.experiments.machine import Machine
 from tombola.experiments.ranks import ALONE, Ranks
 from tombola.experiments.synchronised import needs_whole_batches
@@ -32,7 +32,7 @@ class Score:
 
 @contextmanager
 def answering(x: torch.Tensor) -> Iterator[None]:
-    """Raise ArgumentError for whatever goes wrong between inputs and loss: it is the model that is at fault,
+    """Raise ModelError for whatever goes wrong between inputs and loss: it is the model that is at fault,
     and not the machine, unless memory is short or a file cannot be had.
     """
     try:
@@ -42,9 +42,8 @@ def answering(x: torch.Tensor) -> Iterator[None]:
     except Exception as error:
         if isinstance(error, RuntimeError) and any(word in str(error) for word in _MACHINE):
             raise
-        raise ArgumentError(
-            f"the model cannot answer inputs of shape {tuple(x.shape)}: {describe(error)} "
-            "(TOMBOLA_TRACEBACK=1 shows where)"
+        raise ModelError(
+            f"the model cannot answer inputs of shape {tuple(x.shape)}: {describe(error)}"
         ) from error
 
 

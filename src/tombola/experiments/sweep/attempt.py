@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, TextIO
 
 from tombola._version import __version__
-from tombola.errors import FolderInUseError, TombolaError, describe
+from tombola.errors import FolderInUseError, ModelError, TombolaError, describe
 from tombola.experiments.config import RunConfig
 from tombola.experiments.interrupt import Interrupt, Interrupted
 from tombola.experiments.run import run
@@ -54,7 +54,7 @@ def attempt(config: RunConfig, interrupt: Interrupt | None = None, patience: flo
                 print(stop, file=log)
                 return Attempt()
             except Exception as error:
-                if not isinstance(error, TombolaError) or error.__cause__ is not None:
+                if isinstance(error, ModelError) or not isinstance(error, TombolaError):
                     traceback.print_exc(file=log)
                 print(describe(error), file=log)
                 return Attempt(error=describe(error))
