@@ -115,6 +115,11 @@ def test_targets_that_cannot_be(tmp_path: Path) -> None:
     assert "is no file" in refusal("construct", "--out", tmp_path)
 
 
+def test_a_folder_that_is_not_there_is_noticed_before_anything_is_constructed(tmp_path: Path) -> None:
+    line = refusal("construct", "--out", tmp_path / "nowhere" / "t.tombola")
+    assert line == f"--out {tmp_path}/nowhere/t.tombola: there is no folder {tmp_path}/nowhere"
+
+
 def test_a_target_that_is_not_there_is_noticed_before_torch_is_imported(tmp_path: Path) -> None:
     for target in (tmp_path / "nowhere", tmp_path, Path("digits_mlp")):
         ended = python(WITHOUT_TORCH, "construct", "--target", target, cwd=tmp_path)

@@ -7,6 +7,11 @@ from typing import Any
 
 from tombola.cli_output import new_table, print_table
 
+_WIDTHS = (
+    *("layer", "neurons", "tolerance", "2L", "2L, ER", "L+1", "L+1, ER"),
+    *("redraw, dense", "redraws", "least"),
+)
+
 
 def print_bounds(record: Mapping[str, Any]) -> None:
     """The widths, and what was measured if anything was, as `experiments.theory_bounds` gives them."""
@@ -14,7 +19,18 @@ def print_bounds(record: Mapping[str, Any]) -> None:
     _table(
         f"Widths for an error of {record['error']:g} but for a probability of {record['delta']:g}, "
         f"C = {record['constant']:.3g}, dense and in a source of density {record['density']:g}",
-        ("layer", "neurons", "tolerance", "2L", "2L, ER", "L+1", "L+1, ER", "redraw", "redraws", "least"),
+        (
+            "layer",
+            "neurons",
+            "tolerance",
+            "2L",
+            "2L, ER",
+            "L+1",
+            "L+1, ER",
+            "redraw, dense",
+            "redraws",
+            "least",
+        ),
         [_width_cells(number, row) for number, row in enumerate(record["widths"])],
     )
     _table(
@@ -26,7 +42,7 @@ def print_bounds(record: Mapping[str, Any]) -> None:
 
 def _width_cells(number: int, row: Mapping[str, Any]) -> list[str]:
     two, one = ("two_layers", "one_extra_layer")
-    counts = [row[name] for name in (f"{two}_dense", two, f"{one}_dense", one, "redraw")]
+    counts = [row[name] for name in (f"{two}_dense", two, f"{one}_dense", one, "redraw_dense")]
     cells = [f"{count:,}" for count in counts]
     redraws = f"{row['redraws']:.3g}"
     return [str(number), f"{row['neurons']:,}", _g(row["tolerance"]), *cells, redraws, f"{row['least']:,}"]

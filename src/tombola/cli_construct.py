@@ -50,6 +50,8 @@ def construct(
     """
     if out.exists() and not out.is_file() and not out.is_char_device():
         raise ArgumentError(f"--out {out} is no file")
+    if not out.absolute().parent.is_dir():
+        raise ArgumentError(f"--out {out}: there is no folder {out.absolute().parent}")
     if tolerance is not None and error is not None:
         raise ArgumentError("--error chooses the tolerance of each weight: give one of the two")
     # Before torch is imported, which takes seconds.

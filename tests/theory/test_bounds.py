@@ -145,3 +145,9 @@ def test_redraws_stay_below_the_simple_form(tolerance: float, failure: float) ->
 def test_rejections(call: Callable[[], float], said: str) -> None:
     with pytest.raises(ArgumentError, match=said):
         call()
+
+
+def test_candidates_at_the_end_of_float64() -> None:
+    assert practical_candidates(1e-320) == practical_candidates(1e-30)
+    with pytest.raises(ArgumentError, match="a density of 1e-310 needs more neurons than there are numbers"):
+        practical_candidates(0.01, 1e-310)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,9 @@ from effective_reference import effective, interval_bound, parameter_error, plai
 from torch import nn
 
 import tombola
+from tombola import ArgumentError, TicketError
 from tombola.theory import certify, check, construct, model_of
+from tombola.theory.layout import read_modules
 from tombola.theory.plan import LayerPlan
 from tombola.ticket import Ticket
 
@@ -207,3 +211,45 @@ def test_restarts_are_counted() -> None:
     result = construct(pairs([4, 5, 3]), 0, width_factor=0.3)
     assert result.restarts > 0
     assert result.parameter_error <= 0.01
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"rule": lambda shapes, _: dict.fromkeys(shapes, 0.0)}, "of the source would have no edges"),
+        ({"density": 1e-10}, "of the source would have no edges: a greater density"),
+        ({"density": 1e-308}, "more neurons than there are numbers|would have no edges"),
+        ({"width_factor": 1e308}, "^width_factor must be at most 1e.06, got 1e.308"),
+        ({"error": 5e-324}, "beyond all measure|the tolerances come to 0|is out of reach"),
+        ({"tolerance": 5e-324}, "layer 0: a tolerance of 4.94e-324 is beyond all measure beside weights"),
+    ],
+)
+@pytest.mark.parametrize("construction", EVERY)
+def test_numbers_at_the_end_of_float64(construction: str, options: Any, message: str) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        construct([([[0.5, -0.25]], [0.125])], construction=construction, **options)
+
+
+def test_a_bound_beyond_float64_is_infinite() -> None:
+    wide: list[Any] = [([[1e20]], None), ([[0.0]], None), ([[1.0]], None)]
+    assert construct(wide, tolerance=1e18, box=(-1e300, 1e300)).error_bound == math.inf
+
+
+@pytest.mark.parametrize(
+    "moves",
+    [
+        [5],
+        3,
+        "x",
+        {"kernel": [1, 1], "stride": [0, 0]},
+        {"kernel": [1, 1], "stride": [10**30, 1]},
+        {"kernel": [1, 1], "dilation": [0, 1]},
+        {"kernel": [1, 1], "padding": [-1, 0]},
+        {"kernel": [1]},
+        {"shape": [1, 1]},
+    ],
+)
+def test_metadata_of_no_convolution(moves: Any) -> None:
+    text = json.dumps([{"kind": "affine", "inputs": 1, "outputs": 1, "convolution": moves}])
+    with pytest.raises(TicketError, match="the ticket's metadata describe no construction"):
+        read_modules(text)

@@ -105,3 +105,7 @@ def test_a_fit_of_one_factor() -> None:
 def test_rejections(call: Callable[[], object], said: str) -> None:
     with pytest.raises(ArgumentError, match=said):
         call()
+
+
+def test_a_quantile_below_every_value() -> None:
+    assert quantile(range(10), 1e-11).value == 0.0

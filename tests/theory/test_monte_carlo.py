@@ -167,3 +167,12 @@ def test_rows_of_the_tables() -> None:
 def test_rejections(call: Callable[[], object], said: str) -> None:
     with pytest.raises(ArgumentError, match=said):
         call()
+
+
+def test_what_is_drawn_depends_on_numbers_and_not_on_their_types() -> None:
+    for tolerance, density in ((np.float64(0.05), 0.5), (0.05, np.float64(0.5))):
+        assert np.array_equal(
+            candidates_needed(tolerance, density, 50, 0), candidates_needed(0.05, 0.5, 50, 0)
+        )
+    assert np.array_equal(candidates_needed(0.05, 1, 50, 0), candidates_needed(0.05, 1.0, 50, 0))
+    assert np.array_equal(redraws_taken(np.float64(0.05), 50, 0, 1), redraws_taken(0.05, 50, 0, 1.0))

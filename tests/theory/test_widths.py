@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
 from tombola import ArgumentError
 from tombola.theory.bounds import least_width, redraws_needed, subset_sum_candidates
@@ -29,7 +30,7 @@ def test_the_facts_of_sizes_by_hand() -> None:
     # |x| <= 1, so |z| <= 2 + 1 and ‖x^(1)‖_1 <= 3 · 3.
     assert facts_of_sizes([2, 3, 4]) == [
         LayerFacts(inputs=2, outputs=3, fan_in=2, parameters=9, norm=2.0, reach=2.0, greatest=1.0),
-        LayerFacts(inputs=3, outputs=4, fan_in=3, parameters=16, norm=3.0, reach=9.0, greatest=1.0),
+        LayerFacts(3, 4, fan_in=3, parameters=16, norm=3.0, reach=9.0, greatest=1.0, relu=False),
     ]
 
 
@@ -97,11 +98,12 @@ def test_widths_by_hand() -> None:
     assert first.one_extra_layer == 2 * 2 * subset_sum_candidates(small, 0.05, 0.5, problems=grown)
     assert copies == subset_sum_candidates(min(small, last), 0.05, 0.5, problems=grown)
     assert (first.neurons, second.neurons) == (2, 3)
-    assert (first.redraw, second.redraw) == (4, 3)
-    assert first.redraws == redraws_needed(small, 0.05, problems=problems)
+    assert (first.redraw_dense, second.redraw_dense) == (4, 3)
+    # With the weights into the neurons, two for each of two inputs, and one for each of three.
+    assert first.redraws == redraws_needed(small, 0.05, problems=problems + 2 * 2 + 3)
     assert first.least == least_width(2, 0.5, 0.05)
     (positive, _) = required_widths(facts, 0.5, error=0.6, delta=0.05, nonnegative=True)
-    assert positive.redraw == 2
+    assert positive.redraw_dense == 2
     assert positive.two_layers < first.two_layers
 
 
@@ -161,3 +163,21 @@ def test_densities_layer_by_layer() -> None:
 def test_rejections(call: Callable[[], object], said: str) -> None:
     with pytest.raises(ArgumentError, match=said):
         call()
+
+
+def test_both_sides_after_a_layer_without_a_relu() -> None:
+    with_relu = [nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2)]
+    for modules, sides in ((with_relu, 1), ([with_relu[0], with_relu[2]], 2)):
+        facts = facts_of_target(read_target(nn.Sequential(*modules)))
+        second = required_widths(facts, 1.0, 0.1, 0.05)[1]
+        assert second.redraw_dense == sides * 4
+        sums = 2 * facts[0].parameters + sides * facts[1].parameters
+        one = subset_sum_candidates(second.tolerance, 0.05, problems=sums)
+        assert second.two_layers == sides * 4 * one
+
+
+def test_sizes_beyond_any_network() -> None:
+    with pytest.raises(ArgumentError, match="^sizes must be at most 1000000000000000, got 1000"):
+        facts_of_sizes([10**300, 1])
+    with pytest.raises(ArgumentError, match="^sizes must be at most"):
+        facts_of_sizes([10**400, 1])

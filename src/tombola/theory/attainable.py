@@ -23,7 +23,8 @@ def check_attainable(plans: Sequence[LayerPlan], construction: str, error: float
     `error` is what asked for the tolerances, None where they were given themselves.
     """
     least = [least_tolerance(plans, number, construction) for number in range(len(plans))]
-    ratios = [limit / (plan.tolerance * plan.gain) for limit, plan in zip(least, plans, strict=True)]
+    met = [plan.tolerance * plan.gain for plan in plans]
+    ratios = [limit / each if each else math.inf for limit, each in zip(least, met, strict=True)]
     worst = int(np.argmax(ratios))
     if ratios[worst] <= 1.0:
         return

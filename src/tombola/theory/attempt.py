@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from tombola.errors import ArgumentError
 from tombola.mask import BoolArray
 from tombola.source.density import AnyRule
 from tombola.source.init import FloatArray
@@ -67,8 +68,20 @@ def settle(
         return known.get(place, density)
 
     for _ in range(_ROUNDS):
-        layout = make(density_of)
+        try:
+            layout = make(density_of)
+        except OverflowError:
+            raise ArgumentError(
+                f"a source of density {density:g} would have more neurons than there are numbers: a greater "
+                "density, or a smaller width_factor, takes fewer"
+            ) from None
         recipe = layout.recipe(seed, density, rule)
+        for tensor in recipe.tensors:
+            if tensor.alive_words == 0:
+                raise ArgumentError(
+                    f"{tensor.name} of the source would have no edges: a greater density, or another rule, "
+                    "is needed"
+                )
         found = {
             int(t.name.partition(".")[0]): t.alive_words / 2**32
             for t in recipe.tensors

@@ -63,7 +63,10 @@ def practical_candidates(tolerance: float, density: float = 1.0) -> int:
     check_range("tolerance", tolerance, math.inf)
     check_density(density)
     one = TargetLayer(np.ones((1, 1, 1)), np.zeros(1), relu=False)
-    return LayerPlan(one, gain=1.0, tolerance=tolerance, sides=1).carriers(density)
+    try:
+        return LayerPlan(one, gain=1.0, tolerance=tolerance, sides=1).carriers(density)
+    except OverflowError:
+        raise ArgumentError(f"a density of {density:g} needs more neurons than there are numbers") from None
 
 
 def sparsity_factor(density: float) -> float:

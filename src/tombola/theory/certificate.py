@@ -126,7 +126,16 @@ def _per_pixel(side: Floats, first: TargetLayer) -> Floats:
 
 
 def bound(layers: Sequence[TargetLayer], blocks: Sequence[Block], box: tuple[Floats, Floats]) -> Certificate:
-    """Carry the bounds through the layers; `blocks` holds what the ticket has for each."""
+    """Carry the bounds through the layers; `blocks` holds what the ticket has for each. Beyond float64
+    nothing is shown: the bound is infinite.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        return _carried(layers, blocks, box)
+
+
+def _carried(
+    layers: Sequence[TargetLayer], blocks: Sequence[Block], box: tuple[Floats, Floats]
+) -> Certificate:
     low, high = box
     # How far what the ticket computes is from the target's values, of each copy of each: here none, yet.
     away = np.zeros((len(low), 1))
@@ -140,6 +149,7 @@ def bound(layers: Sequence[TargetLayer], blocks: Sequence[Block], box: tuple[Flo
         below_zero = not layers[number - 1].relu if number else bool((low < 0).any())
         parameter_error = max(parameter_error, _greatest(block, below_zero))
         away = _errors(layer, block, low, high, away, below_zero) * _SLACK
+        away = np.where(np.isnan(away), np.inf, away)
         low, high = _ranges(layer, low, high)
     return Certificate(float(away.max()), parameter_error, tuple(away.max(axis=1).tolist()))
 

@@ -40,6 +40,7 @@ _WIDER = 1.3
 # So many times wider than that, and than expected, is told to be wide enough.
 _FURTHER = 3
 _RESTARTS = 8
+_WIDEST = 1e6
 _TIGHTENINGS = 12
 
 
@@ -83,13 +84,14 @@ def construct(
 ) -> Construction:
     """A ticket of a random network, drawn from `seed`, whose function is that of `target`.
 
-    Its `error_bound` is for the two as functions of real numbers: evaluating them in float32 adds rounding,
-    which shows only beside bounds of about 1e-6 and below.
+    Its `error_bound` is for the two as functions of real numbers. Evaluating them in float32 adds rounding,
+    of about 1e-6 of the greatest sums of |weight · input| within a layer.
 
     Parameters
     ----------
     target : [(weight, bias), …] of arrays with ReLUs between them, or a `Sequential` of Linear, Conv2d,
-        Flatten and ReLU; any finite weights (each layer has a gain).
+        Flatten and ReLU; weights of any size (each layer has a gain; for `one_extra_layer` up to about 1e6
+        before a layer with biases, whose constants pass that gain).
     density, rule : of the Erdős–Rényi source, as in `Source`.
     tolerance : how far each weight and bias may be from the target's, in the target's units.
     construction : `two_layers` for each of the target's (Pensia et al. 2020), `one_extra_layer` in all
@@ -112,6 +114,8 @@ def construct(
     sides = read_box(box, layers[0])
     _positive("tolerance", tolerance)
     _positive("width_factor", width_factor)
+    if width_factor > _WIDEST:
+        raise ArgumentError(f"width_factor must be at most {_WIDEST:g}, got {width_factor:g}")
     whole = isinstance(max_restarts, numbers.Integral) and not isinstance(max_restarts, bool)
     if not whole or max_restarts < 0:
         raise ArgumentError(f"max_restarts must be an integer of at least 0, got {max_restarts!r}")

@@ -60,8 +60,9 @@ def quantile(values: npt.ArrayLike, level: float, confidence: float = CONFIDENCE
     # P(the r-th value > q) = P(fewer than r values <= q): both ends leave out at most the tail.
     low = int(binomial.ppf(tail, ordered.size, level))
     high = int(binomial.isf(tail, ordered.size, level)) + 1
+    place = max(1, math.ceil(level * ordered.size - 1e-9))
     return Interval(
-        float(ordered[math.ceil(level * ordered.size - 1e-9) - 1]),
+        float(ordered[place - 1]),
         float(ordered[low - 1]) if low >= 1 else -math.inf,
         float(ordered[high - 1]) if high <= ordered.size else math.inf,
     )

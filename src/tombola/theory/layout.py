@@ -22,6 +22,7 @@ from tombola.source.init import FloatArray
 from tombola.source.recipe import FixedTensor, Generations, RandomTensor, Recipe
 from tombola.theory.target import Convolution, Pair
 
+_FARTHEST = 1 << 24
 KEY = "construction"
 """Under which a ticket's metadata describe the modules."""
 
@@ -100,7 +101,7 @@ def read_modules(text: str) -> list[Module]:
     """The modules that a ticket's metadata describe. Raises TicketError for a text that is none of ours."""
     try:
         return [_module(entry) for entry in json.loads(text)]
-    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError) as error:
         raise TicketError(f"the ticket's metadata describe no construction: {error}") from None
 
 
@@ -109,7 +110,12 @@ def _module(entry: dict[str, Any]) -> Module:
     moves = entry.get("convolution")
     if kind not in ("flatten", "relu", "gain", "affine") or (kind == "affine" and min(inputs, outputs) < 1):
         raise ValueError(f"no module is {entry!r:.80}")
-    moved = None if moves is None else Convolution(**{name: _pair(moves[name]) for name in moves})
+    moved = None if moves is None else Convolution(**{name: _pair(pair) for name, pair in moves.items()})
+    if moved is not None:
+        least = min(*moved.kernel, *moved.stride, *moved.dilation, *(pad + 1 for pad in moved.padding))
+        most = max(*moved.kernel, *moved.stride, *moved.dilation, *moved.padding)
+        if least < 1 or most > _FARTHEST:
+            raise ValueError(f"no convolution moves by {moves!r:.80}")
     return Module(kind, inputs, outputs, moved, int(entry.get("copies", 1)))
 
 

@@ -41,7 +41,7 @@ def candidates_needed(tolerance: float, density: float, trials: int, seed: int) 
             f"tolerance must be at least {_LEAST_TOLERANCE:g} to be measured, got {tolerance}"
         )
     _check(density, trials, seed)
-    name = f"candidates at tolerance {tolerance!r}, density {density!r}"
+    name = f"candidates at tolerance {float(tolerance)!r}, density {float(density)!r}"
     targets = uniform(Stream(seed, f"{name}: targets", PURPOSE), trials)
     usable = uniform(Stream(seed, f"{name}: candidates", PURPOSE), trials * MOST).reshape(trials, MOST)
     needed = np.where(np.abs(targets) <= tolerance, 0, NEVER)
@@ -82,7 +82,7 @@ def log_errors(counts: Sequence[int], density: float, trials: int, seed: int) ->
     _check(density, trials, seed)
     if not counts or min(counts) < 1 or max(counts) * density > MOST / 2:
         raise ArgumentError(f"counts must be in [1, {MOST / 2 / density:g}], got {list(counts)}")
-    name = f"errors at density {density!r}"
+    name = f"errors at density {float(density)!r}"
     most = max(counts)
     targets = uniform(Stream(seed, f"{name}: targets", PURPOSE), trials)
     candidates = uniform(Stream(seed, f"{name}: candidates", PURPOSE), trials * most).reshape(trials, most)
@@ -114,7 +114,8 @@ def redraws_taken(tolerance: float, trials: int, seed: int, weight: float | None
     _check(1.0, trials, seed)
     if weight is not None and not -1 <= weight <= 1:
         raise ArgumentError(f"weight must be in [-1, 1], got {weight}")
-    name = f"redraws at tolerance {tolerance!r}, weight {weight!r}"
+    said = None if weight is None else float(weight)
+    name = f"redraws at tolerance {float(tolerance)!r}, weight {said!r}"
     # A uniform a, given that it is above the threshold, is uniform there.
     above = uniform(Stream(seed, f"{name}: a", PURPOSE), trials)
     factors = 1 - tolerance / 4 + above * tolerance / 4

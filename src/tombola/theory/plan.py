@@ -22,6 +22,10 @@ _HEADROOM = 1.5
 _GREATEST = float(np.finfo(np.float32).max)
 
 
+# Below this a tolerance's inverse comes near the greatest that float64 holds.
+_FINEST = 1e-300
+
+
 class TooNarrowError(Exception):
     """A layer of the source has too few `neurons`: to be tried again, wider."""
 
@@ -45,7 +49,7 @@ class LayerPlan:
         """How many live edges a subset sum begins with: log2(1/η), for as many subsets as there are
         tolerances in the range, and some more, for they crowd about 0 (Lueker 1998: O(log 1/η)).
         """
-        return min(26, max(10, math.ceil(math.log2(1 / self.tolerance)) + 8))
+        return min(26, max(10, math.ceil(min(64.0, -math.log2(self.tolerance))) + 8))
 
     def safe_taps(self) -> list[int]:
         """The taps at which a constant may be read: those that never meet padding."""
@@ -103,7 +107,7 @@ def plan_layers(
 ) -> list[LayerPlan]:
     """The plan of each layer, for tolerances in the target's units. `nonnegative`: no input is below 0.
 
-    Raises ArgumentError for weights beyond what float32 holds.
+    Raises ArgumentError for weights beyond what float32 holds, or a tolerance beyond all measure.
     """
     plans = []
     for number, (layer, tolerance) in enumerate(zip(target, tolerances, strict=True)):
@@ -114,6 +118,11 @@ def plan_layers(
                 f"magnitude, got {greatest:g}"
             )
         gain = float(np.float32(_HEADROOM * greatest)) or 1.0
+        if not tolerance / gain > _FINEST:
+            raise ArgumentError(
+                f"layer {number}: a tolerance of {tolerance:.3g} is beyond all measure beside weights and "
+                f"biases of up to {greatest:.3g}"
+            )
         sides = 1 if (target[number - 1].relu if number else nonnegative) else 2
         # A hair less: gain times the sum is rounded.
         plans.append(LayerPlan(layer, gain, tolerance / gain * (1 - 1e-9), sides, number))

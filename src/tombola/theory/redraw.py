@@ -61,7 +61,7 @@ def _each(plan: LayerPlan, density: float) -> int:
     if density == 1.0:
         return 1
     problems = plan.sides * plan.layer.weight.size + plan.layer.outputs
-    return math.ceil(math.log(_RISK / problems) / math.log(1 - density))
+    return math.ceil(math.log(_RISK / problems) / math.log1p(-density))
 
 
 def _width(plan: LayerPlan, first: float, second: float, factor: float) -> int:

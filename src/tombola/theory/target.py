@@ -140,9 +140,13 @@ def _of_modules(target: Any) -> list[TargetLayer]:
             layers.append(replace(layer, flatten=flatten and layer.convolution is None))
             flatten = False
         else:
+            what = {
+                nn.ReLU: "a ReLU before any other layer",
+                nn.Flatten: "a Flatten of other axes than 1 to -1",
+            }
             raise ArgumentError(
-                f"layer {name} of the target is {type(module).__name__}: constructions are for Linear, "
-                "Conv2d, Flatten and ReLU"
+                f"layer {name} of the target is {what.get(type(module), type(module).__name__)}: "
+                "constructions are for Linear, Conv2d, Flatten and ReLU"
             )
     if flatten and layers and layers[-1].convolution:
         raise ArgumentError("the target ends with a Flatten: end it with the convolution before")

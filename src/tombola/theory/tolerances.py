@@ -31,7 +31,8 @@ def tolerances_for(layers: Sequence[TargetLayer], error: float, box: tuple[Float
         tolerances.append(error / (len(layers) * max(amplified, _PROBE)))
     blocks = [_off_by(layer, tolerance) for layer, tolerance in zip(layers, tolerances, strict=True)]
     # What the errors of one layer do to those of another is of second order; here it is taken in.
-    return [tolerance * min(1.0, error / bound(layers, blocks, box).error) for tolerance in tolerances]
+    together = bound(layers, blocks, box).error
+    return [tolerance * (min(1.0, error / together) if together else 1.0) for tolerance in tolerances]
 
 
 _PROBE = 1e-6

@@ -21,6 +21,7 @@ from tombola.theory.bounds import (
 from tombola.theory.target import TargetLayer
 
 _ROUNDS = 100
+_MOST_NEURONS = 10**15
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ class LayerFacts:
     """B_{l-1} ≥ sup ‖x^(l-1)‖_1 over the box."""
     greatest: float
     """The greatest |parameter|, at least 1: by so much the constructions rescale."""
+    relu: bool = True
+    """Whether a ReLU follows, so that what the next layer reads is not below 0."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,9 @@ class LayerWidths:
     """Source neurons that carry the target's layer l (0 its inputs), and what its out-edges have to do.
 
     `two_layers`: the univariate layer between the target's layers l and l + 1. `one_extra_layer`: the source
-    layer of the copies of layer l. `…_dense`: in a source of density 1. `redraw`: neurons at constant width,
-    with `redraws` of each weight. `least`: the necessary width (`bounds.least_width`).
+    layer of the copies of layer l. `…_dense`: in a source of density 1. `redraw_dense`: neurons at constant
+    width, with `redraws` of each weight; the theorem is of dense sources, in a sparse one `construct` takes
+    as many more as it takes for one live edge each. `least`: the necessary width (`bounds.least_width`).
     """
 
     neurons: int
@@ -59,7 +63,7 @@ class LayerWidths:
     two_layers: int
     one_extra_layer_dense: int
     one_extra_layer: int
-    redraw: int
+    redraw_dense: int
     redraws: int
     least: int
 
@@ -67,14 +71,17 @@ class LayerWidths:
 def facts_of_sizes(sizes: Sequence[int]) -> list[LayerFacts]:
     """The worst of all linear targets with `sizes` = (n_0, …, n_L), parameters in [-1, 1], over [-1, 1]^n_0.
 
-    Raises ArgumentError for fewer than two sizes, or one below 1.
+    Raises ArgumentError for fewer than two sizes, or one below 1 or beyond what any network has.
     """
     if len(sizes) < 2 or min(sizes) < 1:
         raise ArgumentError(f"sizes must be at least two numbers of at least 1, got {list(sizes)}")
+    if max(sizes) > _MOST_NEURONS:
+        raise ArgumentError(f"sizes must be at most {_MOST_NEURONS}, got {max(sizes)!s:.20}")
     facts = []
     top, reach = 1.0, float(sizes[0])  # sup ‖x‖_∞ and sup ‖x‖_1
-    for inputs, outputs in pairwise(sizes):
-        facts.append(LayerFacts(inputs, outputs, inputs, (inputs + 1) * outputs, float(inputs), reach, 1.0))
+    for number, (inputs, outputs) in enumerate(pairwise(sizes), 1):
+        parameters, relu = (inputs + 1) * outputs, number < len(sizes) - 1
+        facts.append(LayerFacts(inputs, outputs, inputs, parameters, float(inputs), reach, 1.0, relu))
         top = inputs * top + 1
         reach = outputs * top
     return facts
@@ -104,6 +111,7 @@ def facts_of_target(target: Sequence[TargetLayer], bound: float = 1.0) -> list[L
                 float(rows.max()),
                 reach,
                 max(1.0, float(np.abs(layer.weight).max()), float(biases.max())),
+                layer.relu,
             )
         )
         sups = rows * top + biases
@@ -169,8 +177,11 @@ def required_widths(
     # The copies of layer l are held to its own tolerance as well as to that of the weights they feed.
     both = [min(own[max(0, index - 1)], tolerance) for index, tolerance in enumerate(own)]
     dense = [1.0] * len(layers)
-    sides = [2 if index == 0 and not nonnegative else 1 for index in range(len(layers))]
+    above = [nonnegative, *(layer.relu for layer in layers)]  # whether what a layer reads is not below 0
+    sides = [1 if above[index] else 2 for index in range(len(layers))]
     two = float(sum(side * layer.parameters for side, layer in zip(sides, layers, strict=True)))
+    # The weight into each neuron has to be found among as many draws as those out of it.
+    redrawn = two + sum(side * layer.inputs for side, layer in zip(sides, layers, strict=True))
 
     def counts(tolerances: Sequence[float], each: Sequence[float], problems: float) -> list[int]:
         return [
@@ -192,8 +203,8 @@ def required_widths(
             two_layers=layer.inputs * two_sparse[index],
             one_extra_layer_dense=layer.inputs * one_dense[index],
             one_extra_layer=layer.inputs * one_sparse[index],
-            redraw=sides[index] * layer.inputs,
-            redraws=redraws_needed(min(own[index], 0.5), delta, problems=two),
+            redraw_dense=sides[index] * layer.inputs,
+            redraws=redraws_needed(min(own[index], 0.5), delta, problems=redrawn),
             least=least_width(layer.inputs, densities[index], delta),
         )
         for index, layer in enumerate(layers)
