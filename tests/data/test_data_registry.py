@@ -195,7 +195,8 @@ def test_a_silent_hub_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", ["cifar1", "Digits", "", "imagenett", "c" * 300])
 def test_an_unknown_name(name: str) -> None:
-    with pytest.raises(ArgumentError, match=f"unknown data set '{name}'.* Known: digits, cifar10, cifar100"):
+    told = f"{name!r:.80}"  # which a line has room for
+    with pytest.raises(ArgumentError, match=f"unknown data set {told}:.* Known: digits, cifar10, cifar100"):
         load(name)
 
 
