@@ -19,18 +19,7 @@ def print_bounds(record: Mapping[str, Any]) -> None:
     _table(
         f"Widths for an error of {record['error']:g} but for a probability of {record['delta']:g}, "
         f"C = {record['constant']:.3g}, dense and in a source of density {record['density']:g}",
-        (
-            "layer",
-            "neurons",
-            "tolerance",
-            "2L",
-            "2L, ER",
-            "L+1",
-            "L+1, ER",
-            "redraw, dense",
-            "redraws",
-            "least",
-        ),
+        _WIDTHS,
         [_width_cells(number, row) for number, row in enumerate(record["widths"])],
     )
     _table(

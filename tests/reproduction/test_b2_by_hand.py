@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 
 import pytest
+from torch import nn
 
 import tombola
+from reproduction.records import runs
 from tombola import densities, models
 
 # Conv-6 of width 0.25: six convolutions of 3 × 3, three linear layers.
@@ -14,6 +16,13 @@ SIZES = [
     *(3 * 16 * 9, 16 * 16 * 9, 16 * 32 * 9, 32 * 32 * 9, 32 * 64 * 9, 64 * 64 * 9),
     *(1024 * 64, 64 * 64, 64 * 10),
 ]
+
+
+def network() -> nn.Module:
+    return models.conv6(width=0.25, in_channels=3, classes=10)
+
+
+SHAPES = {name: tuple(each.shape) for name, each in network().named_parameters() if each.ndim > 1}
 
 
 def root(density: float) -> float:
@@ -26,13 +35,22 @@ def root(density: float) -> float:
     return low
 
 
-@pytest.mark.parametrize(("density", "left"), [(0.2, 53), (0.05, 5), (0.01, 0)])
-def test_what_the_pyramidal_rule_leaves_of_the_last_layer(density: float, left: int) -> None:
-    model = models.conv6(width=0.25, in_channels=3, classes=10)
-    shapes = {name: tuple(each.shape) for name, each in model.named_parameters() if each.ndim > 1}
-    assert [math.prod(shape) for shape in shapes.values()] == SIZES
-    found = densities(shapes, density, "pyramidal")
-    assert list(found.values()) == pytest.approx([root(density) ** place for place in range(1, 10)])
-    assert round(640 * found["fc3.weight"]) == left
-    exact = tombola.Source(model, density=density, rule="pyramidal", exact=True)
-    assert int(exact.mask["fc3.weight"].sum()) == left
+def test_the_pyramidal_densities() -> None:
+    assert [math.prod(shape) for shape in SHAPES.values()] == SIZES
+    for density in (0.2, 0.05, 0.01):
+        found = list(densities(SHAPES, density, "pyramidal").values())
+        assert found == pytest.approx([root(density) ** place for place in range(1, 10)])
+
+
+@pytest.mark.parametrize(
+    ("density", "kept"), [(0.05, [(57, 8), (58, 7), (58, 11)]), (0.01, [(4, 0), (3, 0), (3, 0)])]
+)
+def test_what_the_masks_of_the_runs_leave_of_the_last_layers(
+    density: float, kept: list[tuple[int, int]]
+) -> None:
+    for seed, (before, last) in enumerate(kept):
+        mask = tombola.Source(network(), seed, density=density, rule="pyramidal").mask
+        assert (int(mask["fc2.weight"].sum()), int(mask["fc3.weight"].sum())) == (before, last)
+        row = runs("b2-0.05-0.01").where(rule="pyramidal", source_density=density, seed=seed).rows[0]
+        assert float(row["density"]) == pytest.approx(mask.density, abs=1e-12)  # it is the run's own
+        assert row["empty_layers"] == ("[]" if last else '["fc3.weight"]')

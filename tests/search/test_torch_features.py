@@ -77,11 +77,35 @@ def test_a_model_of_another_type_computes_with_the_mask_it_had(
         assert torch.equal(torch.as_tensor(model.weight).bool(), mask["weight"])
 
 
-def test_scores_written_to_after_a_cast_are_refused() -> None:
+def loaded(model: nn.Module, other: nn.Module) -> nn.Module:
+    model.load_state_dict(other.state_dict())
+    return model
+
+
+def loaded_and_copied(model: nn.Module, other: nn.Module) -> nn.Module:
+    return copy.deepcopy(loaded(model, other))
+
+
+def exchanged(model: nn.Module, other: nn.Module) -> nn.Module:
+    model.load_state_dict(other.half().state_dict(), assign=True)
+    return model
+
+
+@pytest.mark.parametrize("change", [loaded, loaded_and_copied, exchanged])
+def test_scores_written_to_after_a_cast_are_refused(
+    change: Callable[[nn.Module, nn.Module], nn.Module],
+) -> None:
     one, other = (EdgePopup(Source(nn.Linear(16, 16), seed=seed)).source.model for seed in (0, 1))
-    one.half().load_state_dict(other.state_dict())
     with pytest.raises(ArgumentError, match="weight: scores must be float32"):
-        one(torch.ones(1, 16).half())
+        change(one.half(), other)(torch.ones(1, 16).half())
+
+
+@pytest.mark.parametrize("scope", ["layer", "global"])
+def test_a_model_that_only_moves_selects_nothing(scope: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = nn.Sequential(*(nn.Linear(8, 8) for _ in range(5)))
+    EdgePopup(Source(model), scope=scope)
+    monkeypatch.setattr("tombola.search.select.find_limits", None)
+    model.cpu().float().to("meta")
 
 
 def test_a_model_of_another_type_and_back_keeps_as_many() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import parametrize
 
 from builders import LayerNormMLP
 from tombola import ArgumentError, EdgePopup, Source, TombolaError
@@ -162,6 +163,35 @@ def test_layers_that_change_places() -> None:
     search = EdgePopup(Source(model))
     model[0], model[2] = model[2], model[0]
     with pytest.raises(TombolaError, match="parameter '0.weight' is no longer where it was"):
+        search.ticket()
+
+
+def test_a_layer_without_its_slot() -> None:
+    for take in ("exchange", "remove", "add", "normalise"):
+        model: Any = nn.Sequential(nn.Linear(8, 8), nn.LayerNorm(8))
+        search = EdgePopup(Source(model))
+        name = "0.weight"
+        if take == "exchange":
+            plain = nn.Linear(8, 8)
+            plain.weight, plain.bias = model[0].parametrizations.weight.original, model[0].bias
+            model[0] = plain
+        elif take == "remove":
+            parametrize.remove_parametrizations(model[0], "weight", leave_parametrized=False)
+        elif take == "add":
+            parametrize.register_parametrization(model[0], "weight", Noted())
+        else:
+            name = "1.weight"
+            nn.utils.parametrizations.weight_norm(model[1])
+        with pytest.raises(TombolaError, match=f"parameter '{name}' is no longer where it was"):
+            search.ticket()
+
+
+def test_a_tie_that_was_cut() -> None:
+    model = Tied()
+    search = EdgePopup(Source(model))
+    search.ticket()
+    model.again = nn.Linear(4, 4)
+    with pytest.raises(TombolaError, match="parameter 'out.weight' is no longer where it was"):
         search.ticket()
 
 

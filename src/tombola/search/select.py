@@ -51,16 +51,18 @@ class Scored(nn.Module):
         self.register_buffer("last", torch.zeros((), dtype=torch.int64, device=scores.device))
         self._limit: Limit | None = None
         # While the model is of another type than float32: what was kept before, for scores so rounded no
-        # longer tell; and the version of them that this is of.
-        self.held: tuple[torch.Tensor, int] | None = None
+        # longer tell; and the scores, and the version of them, that this is of.
+        self.held: tuple[torch.Tensor, torch.Tensor, int] | None = None
         self.absolute = absolute
         self.running = running
         self.group: Group | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "held": self._held()}
+
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)  # type: ignore[no-untyped-call]
-        if self.held is not None:  # a copy's scores count their versions anew
-            self.held = (self.held[0], self.scores._version)
+        self._hold(state["held"])  # a copy's scores count their versions anew
 
     def mask(self, alive: torch.Tensor | None) -> torch.Tensor:
         """Which entries are kept, of the scores' shape."""
@@ -81,23 +83,27 @@ class Scored(nn.Module):
 
     def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Scored:
         # A change of type rounds scores, and is not counted as a change in place.
-        known = self.group is not None and self.group.settle()
+        cast = fn(self.scores.data.new_empty(0)).dtype != torch.float32
+        known = cast and self.group is not None and self.group.settle()
         held, before = self._held(), self.scores.data
         limit = self._limit or Limit(self.cut, self.last, True)
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        self.held = None
-        if self.scores.dtype != torch.float32:
-            if held is None and known:
-                held = kept(ranks_of(before, self.absolute), limit, None)
-            if held is not None:
-                self.held = (held.to(self.scores.device), self.scores._version)
+        if held is None and known:
+            held = kept(ranks_of(before, self.absolute), limit, None)
+        self._hold(held.to(self.scores.device) if cast and held is not None else None)
         if self.group is not None and self.held is None:
             self.group.forget()
         return self
 
+    def _hold(self, mask: torch.Tensor | None) -> None:
+        self.held = None if mask is None else (mask, self.scores, self.scores._version)
+
     def _held(self) -> torch.Tensor | None:
-        """What was kept when the model was cast, unless the scores have been written to since."""
-        return self.held[0] if self.held is not None and self.held[1] == self.scores._version else None
+        """What was kept when the model was cast, unless the scores are others, or were written to, since."""
+        if self.held is None:
+            return None
+        mask, scores, version = self.held
+        return mask if scores is self.scores and version == scores._version else None
 
     def _within(self) -> Limit:
         """The limit: as numbers if they are known, which costs less than to read them from the buffers."""
@@ -123,7 +129,7 @@ class Scored(nn.Module):
     def forward(self, weight: torch.Tensor, alive: torch.Tensor | None) -> torch.Tensor:
         """The masked weight."""
         # A compiled model relies on Search.step(): a version counter is not part of its graph.
-        held = self._held() if self.held is not None else None
+        held = self._held()
         if self.group is not None and held is None and not torch.compiler.is_compiling():
             self.group.ensure_current()
         kind = weight.device.type
@@ -179,7 +185,8 @@ class Group:
 
     def settle(self) -> bool:
         """Select now where the next use would, before the scores are cast; whether that `is_current` then."""
-        if not self.is_current() and all(scored.scores.dtype == torch.float32 for scored in self._scored()):
+        kinds = {(scored.scores.dtype, scored.scores.device) for scored in self._scored()}
+        if not self.is_current() and len(kinds) == 1:
             with suppress(ArgumentError):  # of scores that are no numbers: the next use says so
                 self.ensure_current()
         return self.is_current()

@@ -79,21 +79,38 @@ class Attachment:
         return weight
 
     def check_places(self, model: nn.Module) -> None:
-        """Raise TombolaError unless `model` has the parameters that it had, each under its name, alone."""
-        now = dict(_parameters(model))
+        """Raise TombolaError unless `model` has the parameters that it had, each under its name, with its
+        slot over it if it has one, and no others.
+        """
+        names = {id(current_parameter(found)): name for name, found in self._found.items()}
+        where: dict[str, list[str]] = {name: [] for name in self._found}
+        others = []
+        for name, parameter, owner in _parameters(model):
+            known = names.get(id(parameter))
+            if known is None:
+                others.append(name)
+            elif self._is_owner(known, owner):
+                where[known].append(name)
         for name, found in self._found.items():
-            if current_parameter(found) is None or now.get(name) is not current_parameter(found):
+            first = current_parameter(found)
+            tied = all(current_parameter(found, at) is first for at in found.places)
+            if first is None or not tied or name not in where[name] or len(where[name]) < len(found.places):
                 raise TombolaError(
-                    f"parameter {name!r} is no longer where it was when the source was attached: layers were "
-                    "exchanged, and no ticket fits the model"
+                    f"parameter {name!r} is no longer where it was when the source was attached, or computes "
+                    "otherwise: no ticket fits the model"
                 )
-        known = {id(current_parameter(found, at)) for found in self._found.values() for at in found.places}
-        for name, parameter in now.items():
-            if id(parameter) not in known:
-                raise TombolaError(
-                    f"parameter {name!r} was put into the model after the source was attached: no ticket "
-                    "holds it"
-                )
+        if others:
+            raise TombolaError(
+                f"parameter {others[0]!r} was put into the model after the source was attached: no ticket "
+                "holds it"
+            )
+
+    def _is_owner(self, name: str, owner: nn.Module) -> bool:
+        """Whether a parameter is held as it was: under its own slot alone, or, fixed, under nothing."""
+        listed = isinstance(owner, parametrize.ParametrizationList)
+        if name not in self._slots:
+            return not listed
+        return listed and list(owner) == [self._slots[name]]  # type: ignore[call-overload]
 
     def check_values(
         self, expected: Mapping[str, FloatArray | float], alive: Mapping[str, BoolArray]
@@ -118,8 +135,10 @@ class Attachment:
         return [name for name, trainable in self._requires_grad.items() if trainable]
 
 
-def _parameters(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
-    """The model's own parameters, those under slots too, by the names that they had without."""
+def _parameters(model: nn.Module) -> Iterator[tuple[str, nn.Parameter, nn.Module]]:
+    """The model's own parameters, those under slots too, by the names that they had without, and the modules
+    that hold them.
+    """
     inside: set[int] = set()
     for prefix, module in model.named_modules():
         if isinstance(module, Slot):
@@ -132,4 +151,4 @@ def _parameters(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
                 name = f"{prefix}.{attribute}" if prefix else attribute
                 if listed and attribute == "original":
                     name = ".".join(part for part in prefix.split(".") if part != "parametrizations")
-                yield name, parameter
+                yield name, parameter, module

@@ -108,9 +108,8 @@ def current_parameter(found: Found, at: Place | None = None) -> nn.Parameter | N
     if parametrize.is_parametrized(place.module, place.attribute):
         lists = place.module.parametrizations
         assert isinstance(lists, nn.ModuleDict)
-        original = lists[place.attribute].original
-        assert isinstance(original, nn.Parameter)
-        return original
+        original = getattr(lists[place.attribute], "original", None)
+        return original if isinstance(original, nn.Parameter) else None
     return place.module._parameters.get(place.attribute)
 
 
