@@ -24,7 +24,7 @@ from torch import nn
 from tombola.errors import ArgumentError, check_flag, unknown
 from tombola.mask import Mask
 from tombola.rng import Stream
-from tombola.search.counts import LayerDensity, kept_counts
+from tombola.search.counts import LayerDensity, check_scope, kept_counts
 from tombola.search.schedule import DensitySchedule, Geometric
 from tombola.search.select import Group, Scored
 from tombola.shown import Shown, Table, progress_table
@@ -38,7 +38,6 @@ from tombola.source.settings import check_names, check_state, plain
 from tombola.ticket.ticket import Ticket
 
 SCORE_INITS = ("fan_in", "kaiming_uniform")
-SCOPES = ("layer", "global")
 
 
 class Search(Shown):
@@ -72,15 +71,9 @@ class Search(Shown):
         absolute: bool = False,
         score_init: str = "fan_in",
     ) -> None:
-        if scope not in SCOPES:
-            raise unknown("scope", scope, SCOPES)
+        check_scope("threshold", scope, density, rule)
         if score_init not in SCORE_INITS:
             raise unknown("score init", score_init, SCORE_INITS)
-        if scope == "global" and (rule is not None or isinstance(density, Mapping)):
-            raise ArgumentError(
-                "a global threshold has one density for all layers together: give no rule and no density for "
-                "each, or scope='layer'"
-            )
         check_flag("absolute", absolute)
         check_source(source)
         source.check_attached("search")

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tombola.errors import ArgumentError
+from tombola.errors import ArgumentError, unknown
 from tombola.source.density import AnyRule, check_density, densities, meets
 from tombola.source.network import Source
 from tombola.source.plan import Layer
 
+SCOPES = ("layer", "global")
 LayerDensity = float | Mapping[str, float]
 
 
@@ -46,6 +47,19 @@ def kept_counts(
             "a ticket keeps a part of its source; give a density, of all weights, up to that"
         )
     return {layer.name: _thinned(source, layer, density, at_least) for layer in searched}
+
+
+def check_scope(what: str, scope: str, density: object, rule: AnyRule | None) -> None:
+    """Raise ArgumentError for an unknown scope, and for densities of layers that a global `what` would not keep
+    to.
+    """
+    if scope not in SCOPES:
+        raise unknown("scope", scope, SCOPES)
+    if scope == "global" and (rule is not None or isinstance(density, Mapping)):
+        raise ArgumentError(
+            f"a global {what} has one density for all layers together: give no rule and no density for each, "
+            "or scope='layer'"
+        )
 
 
 def _spread(searched: list[Layer], density: LayerDensity, rule: AnyRule) -> dict[str, float]:

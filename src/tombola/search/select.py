@@ -19,7 +19,7 @@ from torch.nn.utils import parametrize
 from tombola.errors import ArgumentError
 from tombola.search.straight_through import (
     Limit,
-    held_weight,
+    StraightThrough,
     is_transformed,
     kept,
     masked_weight,
@@ -139,7 +139,8 @@ class Scored(nn.Module):
         if inside and torch.is_autocast_enabled(kind) and not parametrize._cache_enabled:
             dtype = torch.get_autocast_dtype(kind)
         if held is not None:
-            return held_weight(self.scores, weight, _and(held, alive), alive, self.absolute, dtype)
+            given = (self.scores, weight, _and(held, alive), alive, self.absolute, dtype)
+            return torch.as_tensor(StraightThrough.apply(*given))  # type: ignore[no-untyped-call]
         return masked_weight(self.scores, weight, self._within(), alive, self.absolute, dtype)
 
 

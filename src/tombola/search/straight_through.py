@@ -108,20 +108,7 @@ def masked_weight(
         masked: torch.Tensor = _Eager.apply(scores, weight, limit, alive, absolute, dtype)  # type: ignore[no-untyped-call]
     else:
         mask = kept(ranks_of(scores.detach(), absolute), limit, alive)
-        masked = held_weight(scores, weight, mask, alive, absolute, dtype)
-    return masked
-
-
-def held_weight(
-    scores: torch.Tensor,
-    weight: torch.Tensor,
-    mask: torch.Tensor,
-    alive: torch.Tensor | None,
-    absolute: bool,
-    dtype: torch.dtype,
-) -> torch.Tensor:
-    """`StraightThrough`, whatever the scores say now."""
-    masked: torch.Tensor = StraightThrough.apply(scores, weight, mask, alive, absolute, dtype)  # type: ignore[no-untyped-call]
+        masked = StraightThrough.apply(scores, weight, mask, alive, absolute, dtype)  # type: ignore[no-untyped-call]
     return masked
 
 

@@ -12,7 +12,7 @@ from torch.nn.utils import parametrize
 from tombola.errors import TombolaError
 from tombola.mask import BoolArray
 from tombola.source.init import FloatArray
-from tombola.source.parameters import Found, current_parameter
+from tombola.source.parameters import Found, current_parameter, dotted
 from tombola.source.slot import Slot
 from tombola.source.surgery import attach_slot, detach_slot, withdraw_slot
 
@@ -148,7 +148,7 @@ def _parameters(model: nn.Module) -> Iterator[tuple[str, nn.Parameter, nn.Module
         listed = isinstance(module, parametrize.ParametrizationList)
         for attribute, parameter in module._parameters.items():
             if parameter is not None:
-                name = f"{prefix}.{attribute}" if prefix else attribute
+                name = dotted(prefix, attribute)
                 if listed and attribute == "original":
                     name = ".".join(part for part in prefix.split(".") if part != "parametrizations")
                 yield name, parameter, module

@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from tombola.source.init import FloatArray
+from tombola.source.parameters import dotted
 
 
 class Buffers:
@@ -46,7 +47,7 @@ class Buffers:
     def kept(self) -> dict[str, torch.Tensor]:
         """The buffers that the model itself saves, by name: not those that are `persistent=False`, caches."""
         passing = {
-            f"{prefix}.{attribute}" if prefix else attribute
+            dotted(prefix, attribute)
             for prefix, module in self._model.named_modules()
             for attribute in module._non_persistent_buffers_set
         }
@@ -71,7 +72,7 @@ class Buffers:
 def statistics_buffers(model: nn.Module) -> dict[str, torch.Tensor]:
     """The buffers of all normalisation layers by dotted name, in model order."""
     return {
-        f"{prefix}.{attribute}" if prefix else attribute: buffer
+        dotted(prefix, attribute): buffer
         for prefix, module in model.named_modules()
         if isinstance(module, _NormBase)
         for attribute, buffer in module.named_buffers(recurse=False)

@@ -122,16 +122,17 @@ def _walk(model: nn.Module) -> Iterator[tuple[str, nn.Parameter, Place]]:
             )
         for attribute, buffer in module._buffers.items():
             if isinstance(buffer, nn.parameter.UninitializedBuffer):
-                raise ArgumentError(f"buffer {_dotted(prefix, attribute)!r} has no shape yet: {_RUN_ONCE}")
+                raise ArgumentError(f"buffer {dotted(prefix, attribute)!r} has no shape yet: {_RUN_ONCE}")
         order = tuple(module._parameters)
         for attribute, parameter in module._parameters.items():
             if parameter is not None:
-                name = _dotted(prefix, attribute)
+                name = dotted(prefix, attribute)
                 _check(name, parameter)
                 yield name, parameter, Place(module, attribute, order)
 
 
-def _dotted(prefix: str, attribute: str) -> str:
+def dotted(prefix: str, attribute: str) -> str:
+    """The name of a module's own parameter or buffer."""
     return f"{prefix}.{attribute}" if prefix else attribute
 
 

@@ -8,14 +8,13 @@ from itertools import chain
 
 import torch
 
-from tombola.errors import ArgumentError, unknown
+from tombola.errors import ArgumentError
 from tombola.rng import Stream
-from tombola.search.counts import LayerDensity, kept_counts
+from tombola.search.counts import LayerDensity, check_scope, kept_counts
 from tombola.search.select import select
 from tombola.source.density import AnyRule
 from tombola.source.network import Source
 
-SCOPES = ("layer", "global")
 Ranks = Mapping[str, torch.Tensor]
 """{tensor name: a finite number per weight, the greater the better; -inf: not to be kept}."""
 
@@ -58,13 +57,7 @@ def counts_in(
     Raises what `kept_counts` raises, and ArgumentError for an unknown scope, a sum of 0, or densities of
     layers that a global ranking would not keep to.
     """
-    if scope not in SCOPES:
-        raise unknown("scope", scope, SCOPES)
-    if scope == "global" and (rule is not None or isinstance(density, Mapping)):
-        raise ArgumentError(
-            "a global ranking has one density for all layers together: give no rule and no density for each, "
-            "or scope='layer'"
-        )
+    check_scope("ranking", scope, density, rule)
     counts = kept_counts(source, density, rule, at_least=1 if scope == "layer" else 0)
     if sum(counts.values()) == 0:
         raise ArgumentError(f"density {density} keeps none of the network's weights")

@@ -18,6 +18,7 @@ import numpy as np
 import safetensors
 
 from tombola.errors import TicketError
+from tombola.files import METADATA
 
 FORMAT = "tombola"
 VERSION = "1"
@@ -31,7 +32,7 @@ _PIECE = 1 << 16
 def pack(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> bytes:
     """The file that holds flat `arrays` (float32, uint32, uint8) and `metadata`, with its checksum."""
     header: dict[str, Any] = {
-        "__metadata__": {**metadata, "format": FORMAT, "version": VERSION, "checksum": _NO_CHECKSUM}
+        METADATA: {**metadata, "format": FORMAT, "version": VERSION, "checksum": _NO_CHECKSUM}
     }
     parts: list[bytes] = []
     offset = 0
@@ -79,7 +80,7 @@ def unpack(data: bytes) -> tuple[dict[str, np.ndarray], dict[str, str]]:
 
     Raises TicketError for a file that is foreign, truncated, damaged or of another version.
     """
-    metadata: dict[str, str] = _read_header(data)["__metadata__"]
+    metadata: dict[str, str] = _read_header(data)[METADATA]
     if not _checksum_holds(data, metadata.get("checksum", "")):
         raise TicketError("the ticket is damaged: its checksum does not match its bytes")
     try:
@@ -101,7 +102,7 @@ def _read_header(data: bytes) -> dict[str, Any]:
         raise TicketError(f"not a Tombola ticket, or truncated: {len(data)} bytes without a whole header")
     try:
         header: dict[str, Any] = json.loads(data[8 : 8 + length], object_pairs_hook=_without_repeats)
-        metadata = header["__metadata__"]
+        metadata = header[METADATA]
         if metadata["format"] != FORMAT:
             raise KeyError("format")
         version = metadata.get("version")
@@ -116,7 +117,7 @@ def _read_header(data: bytes) -> dict[str, Any]:
 
 def _data_size(header: Mapping[str, Any]) -> int:
     try:
-        ends = [view["data_offsets"][1] for name, view in header.items() if name != "__metadata__"]
+        ends = [view["data_offsets"][1] for name, view in header.items() if name != METADATA]
     except (KeyError, TypeError, IndexError):
         ends = [None]
     if not all(type(end) is int and end >= 0 for end in ends):
