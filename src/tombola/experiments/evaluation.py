@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -31,16 +31,17 @@ class Score:
 
 
 @contextmanager
-def answering(x: torch.Tensor) -> Iterator[None]:
+def answering(x: torch.Tensor, ranks: Ranks = ALONE) -> Iterator[None]:
     """Raise ModelError for whatever goes wrong between inputs and loss: it is the model that is at fault,
-    and not the machine, unless memory is short or a file cannot be had.
+    and not the machine, unless memory is short or a file cannot be had. Among several `ranks` it need not be.
     """
     try:
         yield
     except (TombolaError, OSError, MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:
-        if isinstance(error, RuntimeError) and any(word in str(error) for word in _MACHINE):
+        machines = isinstance(error, RuntimeError) and any(word in str(error) for word in _MACHINE)
+        if machines or not ranks.alone:
             raise
         raise ModelError(
             f"the model cannot answer inputs of shape {tuple(x.shape)}: {describe(error)}"
@@ -69,7 +70,7 @@ def evaluate(
     for step, (x, y) in enumerate(batches.epoch(0)):
         here, first = share.of(first, first + batches.size(step)), first + batches.size(step)
         if len(y):
-            with answering(x) if ranks.alone else nullcontext():
+            with answering(x, ranks):
                 with machine.autocast():
                     logits = model(x)
                 loss += F.cross_entropy(logits.float(), y, reduction="sum")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -144,8 +143,7 @@ class Loop:
     def _train_step(self, x: torch.Tensor, y: torch.Tensor) -> None:
         self._set_rate()
         self.optimizer.zero_grad()
-        # What fails among several processes need not be the model.
-        with answering(x) if self.ranks.alone else nullcontext():
+        with answering(x, self.ranks):
             with self.machine.autocast():
                 logits = self._model(x)
             loss = F.cross_entropy(logits.float(), y)
@@ -154,7 +152,7 @@ class Loop:
         self._right += (logits.argmax(1) == y).sum()
         if self.machine.device == "cpu" and not math.isfinite(loss.item()):
             self._check_losses(self.step + 1)  # before the optimiser carries it into the scores
-        with answering(x) if self.ranks.alone else nullcontext():
+        with answering(x, self.ranks):
             # Gradients are averaged over the processes, whose parts of a batch need not be equal.
             (loss * (part * self.ranks.share.count)).backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()

@@ -50,8 +50,8 @@ def kept_counts(
 
 
 def check_scope(what: str, scope: str, density: object, rule: AnyRule | None) -> None:
-    """Raise ArgumentError for an unknown scope, and for densities of layers that a global `what` would not keep
-    to.
+    """Raise ArgumentError for an unknown scope, and for densities of layers where a global `what` keeps to
+    none.
     """
     if scope not in SCOPES:
         raise unknown("scope", scope, SCOPES)
