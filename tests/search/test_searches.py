@@ -220,6 +220,20 @@ def test_infinite_scores_are_refused(value: float) -> None:
         search.step()
 
 
+@pytest.mark.parametrize(("cast", "kept"), [(True, 16), (False, 0)])
+def test_a_search_whose_scores_tell_no_mask_can_be_looked_at(cast: bool, kept: int) -> None:
+    model = nn.Linear(8, 8)
+    search = EdgePopup(Source(model), 0.25)
+    if cast:
+        model.half()
+    else:
+        nn.init.constant_(search.scores["weight"], torch.nan)
+    assert f"{kept} of 64 weights" in repr(search)
+    assert search.table().rows == [("weight", "8 × 8", "64", str(kept), f"{kept / 64:.4g}")]
+    with pytest.raises(ArgumentError, match="weight: scores must be"):
+        _ = search.mask
+
+
 def test_scores_of_another_type_are_refused() -> None:
     model = LayerNormMLP()
     source = Source(model)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -98,6 +99,33 @@ def test_scores_written_to_after_a_cast_are_refused(
     one, other = (EdgePopup(Source(nn.Linear(16, 16), seed=seed)).source.model for seed in (0, 1))
     with pytest.raises(ArgumentError, match="weight: scores must be float32"):
         change(one.half(), other)(torch.ones(1, 16).half())
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_other_scores_of_a_cast_model_are_refused(inside: bool) -> None:
+    model = EdgePopup(Source(nn.Linear(64, 64)), 0.3).source.model.bfloat16()
+    given = {n: p.detach() for n, p in model.named_parameters() if n.endswith("scores")}
+
+    def total(given: dict[str, torch.Tensor]) -> torch.Tensor:
+        out: torch.Tensor = torch.func.functional_call(model, given, (torch.ones(1, 64).bfloat16(),))
+        return out.sum()
+
+    with pytest.raises(ArgumentError, match="weight: scores must be float32"):
+        (torch.func.grad(total) if inside else total)(given)
+
+
+def test_compiled_parts_can_be_pickled() -> None:
+    model: Any = EdgePopup(Source(nn.Linear(8, 8))).source.model
+    for module in model.modules():
+        module.compile(backend="eager")
+    again = pickle.loads(pickle.dumps(model.parametrizations))
+    assert torch.equal(again.weight(), model.weight)
+
+
+def test_a_cast_model_stays_where_it_is_whatever_the_default_device() -> None:
+    model: Any = EdgePopup(Source(nn.Linear(8, 8))).source.model.half()
+    with torch.device("meta"):
+        assert model.weight.device.type == "cpu"
 
 
 @pytest.mark.parametrize("scope", ["layer", "global"])

@@ -195,6 +195,27 @@ def test_a_tie_that_was_cut() -> None:
         search.ticket()
 
 
+def test_a_tie_that_loading_cuts() -> None:
+    model: Any = Tied()
+    search = EdgePopup(Source(model))
+    before = search.ticket()
+    model.load_state_dict(model.state_dict(), assign=True)
+    with pytest.raises(TombolaError, match="parameter 'out.weight' is no longer tied, .* tie it again"):
+        search.ticket()
+    model.again.parametrizations.weight.original = model.out.parametrizations.weight.original
+    assert search.ticket() == before
+
+
+def test_detaching_without_a_slot_that_was_taken_off() -> None:
+    model: Any = nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 8))
+    source = EdgePopup(Source(model)).source
+    parametrize.remove_parametrizations(model[1], "weight", leave_parametrized=False)
+    source.detach()
+    assert not source.attached
+    assert type(model[0]) is type(model[1]) is nn.Linear
+    assert all(parameter.requires_grad for parameter in model.parameters())
+
+
 def test_another_module_may_hold_the_same_parameters() -> None:
     model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4))
     search = EdgePopup(Source(model))

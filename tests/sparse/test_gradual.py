@@ -156,6 +156,10 @@ def test_the_layers_of_a_source_are_thinned_evenly_or_by_one_threshold() -> None
         ({"period": 0}, "period is a whole number of at least 1, got 0"),
         ({"period": True}, "period is a whole number of at least 1, got True"),
         ({"scope": "all"}, "unknown scope 'all'"),
+        (
+            {"density": {"fc1": 0.3}, "scope": "layer"},
+            r"density is the fraction of weights kept, in \(0, 1\]",
+        ),
     ],
 )
 def test_options_that_gradual_refuses(options: dict[str, Any], message: str) -> None:

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from tombola import ArgumentError, Source
-from tombola.sparse import IMP, SET, RigL, Static, synflow
+from tombola.sparse import IMP, SET, Gradual, RigL, Static, synflow
 
 
 def network() -> nn.Module:
@@ -70,6 +70,30 @@ def test_gradients_are_summed_on_where_the_model_is_cast(dtype: torch.dtype) -> 
     for name, masked in twin.masked.items():
         tolerance = 1e-5 if dtype == torch.float64 else 0.05
         assert torch.allclose(rigl.masked[name].gradient().float(), masked.gradient(), atol=tolerance)
+
+
+def test_a_mask_of_a_tensor_that_takes_no_part_changes_nothing() -> None:
+    static = Static(source(network(), include="0.*"), 0.5)
+    before = static.mask
+    mask = {"0.weight": ~static.masked["0.weight"].mask, "2.weight": torch.ones(5, 16, dtype=torch.bool)}
+    with pytest.raises(ArgumentError, match="mask '2.weight': no tensor that takes part; those are 0.weight"):
+        static.set_mask(mask)
+    assert static.mask == before
+
+
+def test_a_step_that_was_refused_does_not_count() -> None:
+    gradual = Gradual(source(network()), 0.5, end=2, period=1)
+    weight = gradual.source.parameter("0.weight")
+    with torch.no_grad():
+        first = weight[0, 0].clone()
+        weight[0, 0] = torch.nan
+        with pytest.raises(ArgumentError, match="0.weight"):
+            gradual.step()
+        assert (gradual.steps, gradual.density) == (0, 1.0)
+        weight[0, 0] = first
+    gradual.step()
+    assert gradual.steps == 1
+    assert gradual.mask.density == pytest.approx(gradual.density, abs=0.01) != 1.0
 
 
 def test_another_default_type_changes_nothing() -> None:

@@ -13,6 +13,7 @@ import copy
 import math
 import warnings
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import is_dataclass
 from itertools import chain
 from typing import Any
@@ -109,11 +110,11 @@ class Search(Shown):
             raise
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.mask!r}, {self.steps} steps, {self.source!r})"
+        return f"{type(self).__name__}({self._shown_mask()!r}, {self.steps} steps, {self.source!r})"
 
     def table(self) -> Table:
         """What notebooks show: how far it is, and the weights kept now."""
-        return progress_table(self, self.steps, self.source.seed, self.mask)
+        return progress_table(self, self.steps, self.source.seed, self._shown_mask())
 
     @property
     def scores(self) -> dict[str, nn.Parameter]:
@@ -128,8 +129,7 @@ class Search(Shown):
     def mask(self) -> Mask:
         """The weights kept by the scores as they are now (tensors that take no part: all)."""
         self.select()
-        searched = {name: mask.cpu().numpy() for name, mask in self._masks()}
-        return Mask({**self.source.mask, **searched})
+        return self._mask_in_use()
 
     def select(self) -> None:
         """Set the masks from the scores as they are now."""
@@ -218,6 +218,16 @@ class Search(Shown):
         self.steps = steps
         self._follow_schedule(steps)
         self.select()
+
+    def _mask_in_use(self) -> Mask:
+        searched = {name: mask.cpu().numpy() for name, mask in self._masks()}
+        return Mask({**self.source.mask, **searched})
+
+    def _shown_mask(self) -> Mask:
+        """The mask; where scores tell none, for one is no number or the model was cast, the one in use."""
+        with suppress(ArgumentError):
+            self.select()
+        return self._mask_in_use()
 
     def _masks(self) -> Iterator[tuple[str, torch.Tensor]]:
         return ((name, one.mask(self.source.slot(name).alive)) for name, one in self._scored.items())

@@ -58,7 +58,7 @@ class Scored(nn.Module):
         self.group: Group | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "held": self._held()}
+        return {**super().__getstate__(), "held": self._held()}  # type: ignore[no-untyped-call]
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)  # type: ignore[no-untyped-call]
@@ -140,7 +140,8 @@ class Scored(nn.Module):
             dtype = torch.get_autocast_dtype(kind)
         if held is not None:
             given = (self.scores, weight, _and(held, alive), alive, self.absolute, dtype)
-            return torch.as_tensor(StraightThrough.apply(*given))  # type: ignore[no-untyped-call]
+            masked: torch.Tensor = StraightThrough.apply(*given)  # type: ignore[no-untyped-call]
+            return masked
         return masked_weight(self.scores, weight, self._within(), alive, self.absolute, dtype)
 
 
@@ -221,8 +222,12 @@ class Group:
     def limit_inside(self, scored: Scored) -> Limit:
         """The limit of a member inside a transform of torch.func, where its scores need not be those last
         selected from, and where values can be neither looked at nor written into buffers.
+
+        Raises ArgumentError naming the tensor whose scores are no float32: those of a model that was cast.
         """
         members = self._scored()
+        for each in members:
+            _check_type(each.name, each.scores)
         return limits_on_device(self._ranks(members), self.keep)[members.index(scored)]
 
     def _ranks(self, members: Sequence[Scored]) -> list[Ranks]:
@@ -235,12 +240,17 @@ class Group:
         return [scored for slot in self.slots if isinstance(scored := slot.masking, Scored)]
 
 
-def _check_scores(name: str, scores: torch.Tensor) -> None:
-    # An infinite score would tie with the rank of the entries outside the source.
+def _check_type(name: str, scores: torch.Tensor) -> None:
     if scores.dtype != torch.float32:
         raise ArgumentError(
-            f"{name}: scores must be float32, got {scores.dtype}: leave the model's type alone"
+            f"{name}: scores must be float32, got {scores.dtype}: call model.float(), and "
+            "torch.autocast for lower precision; scores that were rounded stay so"
         )
+
+
+def _check_scores(name: str, scores: torch.Tensor) -> None:
+    _check_type(name, scores)
+    # An infinite score would tie with the rank of the entries outside the source.
     least, greatest = (float(one) for one in torch.aminmax(scores))
     if not (math.isfinite(least) and math.isfinite(greatest)):
         raise ArgumentError(f"{name}: scores must be finite numbers, got values from {least} to {greatest}")

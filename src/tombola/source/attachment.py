@@ -92,9 +92,14 @@ class Attachment:
             elif self._is_owner(known, owner):
                 where[known].append(name)
         for name, found in self._found.items():
-            first = current_parameter(found)
-            tied = all(current_parameter(found, at) is first for at in found.places)
-            if first is None or not tied or name not in where[name] or len(where[name]) < len(found.places):
+            standing = [current_parameter(found, at) for at in found.places]
+            gone = any(each is None for each in standing)
+            if not gone and any(each is not standing[0] for each in standing):
+                raise TombolaError(
+                    f"parameter {name!r} is no longer tied, as it was when the source was attached "
+                    "(load_state_dict with assign=True cuts ties): tie it again"
+                )
+            if gone or name not in where[name] or len(where[name]) < len(found.places):
                 raise TombolaError(
                     f"parameter {name!r} is no longer where it was when the source was attached, or computes "
                     "otherwise: no ticket fits the model"

@@ -27,6 +27,7 @@ def check_state(
     steps = state["steps"]
     if isinstance(steps, bool) or not isinstance(steps, Integral) or steps < 0:
         raise ArgumentError(f"the saved {what} has steps = {steps!r}, which is no number of steps")
+    check_kind("settings", state["settings"], Mapping, f"give what state_dict() of a {what} gave")
     for key, mine in settings.items():
         theirs = state["settings"].get(key)
         if theirs != mine:
@@ -34,6 +35,12 @@ def check_state(
     for key, mine_by_name in tensors.items():
         check_names(state, what, key, mine_by_name)
         for name, tensor in mine_by_name.items():
+            check_kind(
+                f"{key} for {name!r}",
+                state[key][name],
+                torch.Tensor,
+                f"give what state_dict() of a {what} gave",
+            )
             if (came := tuple(state[key][name].shape)) != (expected := tuple(tensor.shape)):
                 raise ArgumentError(
                     f"the saved {what} has {key} of shape {came} for {name!r}, this one {expected}"

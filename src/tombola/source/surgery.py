@@ -66,11 +66,12 @@ def plain_forward(kind: type[nn.Module]) -> Any:
 
 
 def detach_slot(found: Found) -> None:
-    """Take the slot out at every place, leaving the weight in use in the same Parameter object."""
+    """Take the slot out wherever it is, leaving the weight in use in the same Parameter object."""
     for place in found.places:
-        _own_class(place.module)
-        parametrize.remove_parametrizations(place.module, place.attribute, leave_parametrized=True)
-        _reorder(place)
+        if parametrize.is_parametrized(place.module, place.attribute):
+            _own_class(place.module)
+            parametrize.remove_parametrizations(place.module, place.attribute, leave_parametrized=True)
+            _reorder(place)
 
 
 def withdraw_slot(found: Found) -> None:

@@ -110,10 +110,18 @@ class SparseTraining(Shown):
         self.optimizers.watch(optimizer)
 
     def step(self) -> None:
-        """To be called after every `optimizer.step()`. Raises ArgumentError once the source is detached."""
+        """To be called after every `optimizer.step()`.
+
+        Raises ArgumentError once the source is detached, and when a weight that an update ranks is no finite
+        number any more.
+        """
         self.source.check_attached("step")
         self.steps += 1
-        self.after_step()
+        try:
+            self.after_step()
+        except ArgumentError:
+            self.steps -= 1  # a step that was refused does not count
+            raise
 
     def after_step(self) -> None:
         """What a method does after an update of the weights; nothing here."""
@@ -123,10 +131,15 @@ class SparseTraining(Shown):
         """Keep the weights of `mask` from now on: those dropped and those grown become 0 and lose what the
         optimiser remembers of them.
 
-        Raises ArgumentError for a mask that leaves the source, and once that is detached; nothing is changed
-        then.
+        Raises ArgumentError for a mask that leaves the source or of a tensor that takes no part, and once the
+        source is detached; nothing is changed then.
         """
         self.source.check_attached("change the mask")
+        for name in mask:
+            if name not in self._masked:
+                raise ArgumentError(
+                    f"mask {name!r}: no tensor that takes part; those are {', '.join(self._masked)}"
+                )
         _check_within(self.source, mask)
         for name, given in mask.items():
             masked, parameter = self._masked[name], self.source.parameter(name)

@@ -10,6 +10,7 @@ import torch
 
 from tombola.errors import ArgumentError
 from tombola.search.schedule import Cubic
+from tombola.source.density import check_density
 from tombola.source.network import Source
 from tombola.sparse.base import SparseTraining, check_free, fit
 from tombola.sparse.options import check_steps
@@ -47,12 +48,13 @@ class Gradual(SparseTraining):
             raise ArgumentError(f"begin must come before end, got {begin} and {end}")
         self.period, self.scope = check_steps("period", period), scope
         whole = fit(source, source.mask)
+        density = check_density(density)
         counts_in(source, density, scope=scope)  # better refused now than in the end
-        self.schedule = Cubic(source.density, float(density), self.begin, self.end)
+        self.schedule = Cubic(source.density, density, self.begin, self.end)
         self.density = source.density
         super().__init__(source, whole)
         self.settings |= {
-            "density": float(density),
+            "density": density,
             "begin": self.begin,
             "end": self.end,
             "period": self.period,
@@ -65,8 +67,9 @@ class Gradual(SparseTraining):
         if due or self.steps == self.end:
             kept = {name: masked.mask for name, masked in self.masked.items()}
             ranks = {n: torch.where(kept[n], r, -torch.inf) for n, r in magnitudes(self.source, kept).items()}
-            self.density = self.schedule(self.steps)
-            self.set_mask(keep_best(self.source, ranks, self.density, scope=self.scope))
+            density = self.schedule(self.steps)
+            self.set_mask(keep_best(self.source, ranks, density, scope=self.scope))
+            self.density = density
 
     def load_own_state(self, state: object) -> None:
         """The density follows from the number of steps."""
