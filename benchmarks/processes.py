@@ -1,4 +1,4 @@
-"""Claim: a search on two processes of a core each is nearly twice as fast as on one.
+"""Question: how much faster is a search on two processes of a core each than on one?
 
 Steps of edge-popup (batch 128 in all, 32×32, bfloat16) as `torchrun` has them: gradients averaged, batch
 normalisation over the whole batch. One process with one thread, two with one thread each, one with two

@@ -1,4 +1,4 @@
-"""Named configurations: the settings of the papers, as method.md has them."""
+"""Named configurations: the settings of the papers."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from tombola.errors import DataError
 VARIABLE = "TOMBOLA_DATA"
 MOST_IN_MEMORY = 2 << 30  # bytes of encoded images: decoded they take up to ten times as much
 Found = Dataset | StreamedDataset
-# Pad 4, random crop, horizontal flip: the setting of method.md, section 2.
+# Pad 4, random crop, horizontal flip: the papers' setting for CIFAR-10.
 AUGMENTATION = Augmentation(pad=4, flip=True)
 
 

@@ -47,9 +47,9 @@ class Search(Shown):
     Parameters
     ----------
     source : the network to search in, attached.
-    density : fraction kept of all weights searched, in (0, 1], or {layer name: fraction}; see `kept_counts`.
-        Or a schedule, steps so far -> density, to anneal it (`Geometric`, or any function): where its rule
-        asks for more of a layer than is alive, on the way, all that is alive is kept.
+    density : fraction kept of all weights searched, in (0, 1], or {layer name: fraction}. Or a schedule,
+        steps so far -> density, to anneal it (`Geometric`, or any function): where its rule asks for more of
+        a layer than is alive, on the way, all that is alive is kept.
     rule : layerwise rule of the ticket's density, as in `densities`; None thins the source evenly.
     scope : `layer`, one threshold a layer, or `global`, one over all layers with the same total.
     absolute : rank by |score| instead of score.

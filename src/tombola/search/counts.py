@@ -1,4 +1,4 @@
-"""How many weights of each layer a ticket keeps: the k_l of `method.md`, section 2."""
+"""How many weights of each layer a ticket keeps: the k_l of docs/methods/edge-popup.md."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ class Source(Shown):
     ----------
     model : any `nn.Module` with float32 parameters.
     seed : integer in [0, 2^64).
-    init : `signed_constant`, `kaiming_uniform`, `kaiming_normal` or `uniform` (`method.md` section 1).
+    init : `signed_constant`, `kaiming_uniform`, `kaiming_normal` or `uniform` (docs/methods/sources.md).
     density, rule : overall density p of the Erdős–Rényi source in (0, 1], over the weights searched, and
         its layerwise rule (paper B, section 2), a name, a mapping or a function, as in `densities`; 1.0 is a
         dense source. `partial(tombola.densities, rule="erk", dense_first=True)` is such a function.
@@ -62,6 +62,8 @@ class Source(Shown):
     fixed : {name pattern: value} of further parameters to hold at one value.
     exact : whether each tensor has exactly round(p_l m_l) edges, drawn without replacement, instead of
         each edge being there with probability p_l.
+    mask : {tensor name: booleans of its shape}, the edges of the source in the place of `density`, `rule` and
+        `exact`; a tensor that is not searched must be whole. A ticket in it is coded as in a dense source.
 
     Raises
     ------

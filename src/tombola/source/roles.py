@@ -1,6 +1,6 @@
 """What each parameter of a model is: a random tensor with a fan-in, a bias of one, or fixed.
 
-The one place that knows module types. Fan-ins as in `method.md` section 1.
+The one place that knows module types. Fan-ins as in docs/methods/sources.md.
 """
 
 from __future__ import annotations

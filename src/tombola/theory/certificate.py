@@ -2,7 +2,7 @@
 
 Nothing that the construction has noted is believed but which module is which: the effective weights are
 summed up again from the weights that the ticket rebuilds, and bounds are carried from layer to layer
-(method.md, section 4). Every sum is float64; what rounding may hide is added, so the bound holds for the two
+(docs/theory.md). Every sum is float64; what rounding may hide is added, so the bound holds for the two
 networks as functions of real numbers.
 """
 

@@ -63,7 +63,7 @@ class Ticket(Shown):
 
         `mask` maps every tensor name of the source to booleans of its shape; `generations` maps
         names to the generation of every weight (those not named: 0), None to the source's own.
-        Raises ArgumentError where names or shapes differ, the mask leaves S_ER, or no ticket file can
+        Raises ArgumentError where names or shapes differ, the mask leaves the source's, or no ticket file can
         hold such a network (docs/format.md: names above 1024 bytes, say).
         """
         check_network(source)
