@@ -36,11 +36,10 @@ def draw(figure: Figure) -> None:
     left, right = figure.subplots(1, 2)
     colours = {"iterand": "C0", "edge-popup": "C1"}
     styles = dict(zip(INITS, ("-", "--"), strict=True))
-    told = curves("a1-width-0.25")
-    ran = {row["run"]: row for row in NETWORKS[0].runs().rows if float(row["width"] or 0) == 0.25}
+    told = curves("a1-width-0.25", "a1-seeds")
     for method, title in METHODS.items():
         for init in INITS:
-            names = {run for run, row in ran.items() if (row["method"], row["init"]) == (method, init)}
+            names = {row["run"] for row in NETWORKS[0].group(method, init, 0.25).rows}
             label = f"{title}, {init}"
             against_epochs(left, told, names, label, colours[method], styles[init])
             for network, marker in zip(NETWORKS, "os^", strict=True):

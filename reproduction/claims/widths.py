@@ -22,13 +22,15 @@ class Network:
     widths: tuple[float, ...]
     seeds: str | None = None
 
-    def accuracies(self, method: str, init: str, width: float) -> list[float]:
-        """Test accuracies in %, by seed; empty where it was not run. Of the other seeds, where they have all
-        ended and are of these.
-        """
+    def group(self, method: str, init: str, width: float) -> Rows:
+        """The runs that decide: of the other seeds, where they have all ended and are of these."""
         group: dict[str, str | float] = {"method": method, "init": init, "width": width}
         others = deciding(self.seeds, *self.sweeps).where(**group)
-        return (others if others.rows else self.runs().where(**group)).accuracies()
+        return others if others.rows else self.runs().where(**group)
+
+    def accuracies(self, method: str, init: str, width: float) -> list[float]:
+        """Test accuracies of the group in %, by seed; empty where it was not run."""
+        return self.group(method, init, width).accuracies()
 
     def runs(self) -> Rows:
         """All runs of the network."""
