@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +19,6 @@ collect_ignore = ["fuzz"]
 torch.set_num_threads(1)
 hypothesis.settings.register_profile("tombola", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("tombola")
-
-
-@pytest.fixture(scope="session")
-def real_data() -> Path:
-    """The folder of real images, from TOMBOLA_DATA or beside the checkout."""
-    root = Path(__file__).parents[1]
-    folder = Path(os.environ.get("TOMBOLA_DATA") or root.parent / "shared" / "data")
-    if not (folder / "cifar10" / "train.parquet").exists():
-        pytest.skip(f"no real images in {folder}: set TOMBOLA_DATA")
-    return folder
 
 
 @pytest.fixture

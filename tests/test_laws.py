@@ -115,10 +115,13 @@ def test_law_2_counts_are_exact_within_the_source(
 def test_law_3_weights_change_only_by_redraw(method: str, kind: str, options: dict[str, Any]) -> None:
     model, source, search = found(method, kind, 0, **options)
     optimizer = make_optimizer(search)
+    scores: dict[str, torch.Tensor] = {}  # as the optimiser leaves them, before `search.step()`
+    optimizer.register_step_post_hook(
+        lambda *_: scores.update({name: s.detach().clone() for name, s in search.scores.items()})
+    )
     for step in range(4):
         before, generations = source.weights(), source.generations()
         train(CASES[kind], model, search, optimizer, range(step, step + 1))
-        scores = {name: s.detach().clone() for name, s in search.scores.items()}
         mask = search.mask
         for name, now in source.weights().items():
             changed = now != before[name]

@@ -231,7 +231,7 @@ def test_parts_are_checked_in_the_order_of_the_files() -> None:
     assert isinstance(empty, Part)
 
 
-REAL = Path(os.environ.get("TOMBOLA_DATA", Path(__file__).parents[3] / "shared" / "data"))
+REAL = Path(os.environ.get("TOMBOLA_DATA") or Path(__file__).parents[3] / "shared" / "data")
 
 
 @pytest.mark.skipif(not (REAL / "cifar10").is_dir(), reason=f"no cifar10 in {REAL} (TOMBOLA_DATA)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from commands import refusal, tombola
 from tombola.data import Split, load
 from tombola.data.batches import Batches
 from tombola.data.names import TABLES
-from tombola.errors import ArgumentError
+from tombola.errors import ArgumentError, TombolaError
 
 
 @pytest.mark.parametrize("name", sorted(TABLES))
@@ -70,3 +71,9 @@ def test_bad_tables() -> None:
             Split(bad, labels)
     with pytest.raises(ArgumentError, match="a table's features must be finite"):
         Split(torch.full((2, 1, 1, 3), torch.nan), labels)
+
+
+def test_tables_without_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    with pytest.raises(TombolaError, match=r"the data set iris needs packages .*'tombola\[torch\]'"):
+        load("iris")

@@ -275,3 +275,9 @@ def test_redrawn_weights_are_kept(tmp_path: Path) -> None:
     assert tombola("search", *TINY, *options).status == 0
     generations = library.Ticket.load(tmp_path / "run" / "ticket.tombola").redraws
     assert max(int(values.max()) for values in generations.values()) >= 1
+
+
+def test_the_default_search_reads_the_digits(tmp_path: Path) -> None:
+    """At least 95 % of them with every seed; `benchmarks/first_ticket.py` has the mean."""
+    assert tombola("search", "--threads", "1", "--out", tmp_path / "run").status == 0
+    assert result_of(tmp_path / "run")["test_accuracy"] >= 0.95

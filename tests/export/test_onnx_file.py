@@ -18,7 +18,7 @@ import tombola
 from builders import CASES, conv_batch_norm
 from tombola import ArgumentError, Source, Ticket, TicketError, TombolaError
 from tombola.export import to_onnx
-from tombola.export.agreement import BATCHES, compare, sample_inputs
+from tombola.export.agreement import BATCHES, compare, onnx_outputs, sample_inputs
 
 
 def test_onnxruntime_computes_what_torch_does(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -177,3 +177,8 @@ def test_a_missing_package_is_named_by_its_extra(
     ):
         to_onnx(ticket, tmp_path / "n.onnx", conv_batch_norm(), (3, 8, 8))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_onnxruntime_cannot_run() -> None:
+    with pytest.raises(TombolaError, match="onnxruntime cannot run the exported model: "):
+        onnx_outputs(b"no model", [np.zeros((1, 1), np.float32)])

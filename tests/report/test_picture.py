@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from commands import TINY, copy_of_finished, finished, image_folder, python, refusal, tombola
+from tombola import TombolaError
 from tombola.report.picture import RIGHT, WRONG, draw
 
 
@@ -135,3 +137,9 @@ def test_no_torch_is_needed(tmp_path: Path) -> None:
     assert ended.status == 0, ended
     assert ended.out.splitlines()[-1] == "False"
     assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_without_matplotlib(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(TombolaError, match=r"drawing needs packages .*'tombola\[vision\]'"):
+        draw([tmp_path], tmp_path / "p.png")

@@ -12,6 +12,7 @@ from torch import nn
 import tombola
 from builders import LayerNormMLP
 from tombola import ArgumentError, Source, TombolaError
+from tombola.sparse import Static
 
 
 class WithToken(nn.Module):
@@ -156,3 +157,17 @@ def test_restore_checks_its_generations(given: Any, message: str) -> None:
     source = Source(nn.Linear(3, 4))
     with pytest.raises(ArgumentError, match=message):
         source.restore({"weight": given})
+
+
+def test_a_bias_without_its_weight() -> None:
+    model = nn.utils.spectral_norm(nn.Linear(3, 4))
+    with pytest.raises(ArgumentError, match="bias 'bias' stands beside no parameter 'weight' to share with"):
+        Source(model, bias=True, fan_in={"weight_orig": 3})
+
+
+def test_a_parameter_that_is_gone() -> None:
+    model: Any = nn.Sequential(nn.Linear(3, 4))
+    training = Static(Source(model), 0.5)
+    model[0].bias = None
+    with pytest.raises(TombolaError, match="the model has no parameter '0.bias' any more"):
+        training.state_dict()

@@ -236,7 +236,10 @@ def test_a_weight_that_is_no_number_cannot_be_ranked() -> None:
 
 def test_a_model_that_reads_its_weights_twice() -> None:
     source = Source(nn.Linear(4, 4), init="kaiming_uniform")
-    x = torch.eye(4)
-    once = snip(source, 0.5, lambda model: F.mse_loss(model(x), x))
-    twice = snip(source, 0.5, lambda model: F.mse_loss(model(x), x) + F.mse_loss(model(x), x))
+    x, y = torch.eye(4), torch.linspace(-9, 9, 16).sin().reshape(4, 4)
+    both = torch.cat([x, y])
+    once = snip(source, 0.5, lambda model: F.mse_loss(model(both), both))
+    twice = snip(source, 0.5, lambda model: F.mse_loss(model(x), x) + F.mse_loss(model(y), y))
     assert once == twice
+    assert once != snip(source, 0.5, lambda model: F.mse_loss(model(x), x))
+    assert once != snip(source, 0.5, lambda model: F.mse_loss(model(y), y))

@@ -218,9 +218,12 @@ def test_the_gradient_is_summed_over_the_last_steps_before_an_update(
 
 def test_summing_changes_neither_weights_nor_gradients() -> None:
     runs = []
-    for accumulate in (1, 3):
-        training = RigL(make_source("conv", "er"), 0.3, period=3, end=3, accumulate=accumulate)
-        train(CASES["conv"], training, sgd(training), range(3))
+    for accumulate in (1, 4):
+        training = RigL(make_source("conv", "er"), 0.3, period=4, end=None, accumulate=accumulate)
+        optimizer = sgd(training)
+        train(CASES["conv"], training, optimizer, range(2))
+        assert all((masked.probe is not None) == (accumulate == 4) for masked in training.masked.values())
+        train(CASES["conv"], training, optimizer, range(2, 3))
         runs.append(training.weights())
     assert all(runs[0][name].tobytes() == runs[1][name].tobytes() for name in runs[0])
 

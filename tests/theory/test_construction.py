@@ -253,3 +253,14 @@ def test_metadata_of_no_convolution(moves: Any) -> None:
     text = json.dumps([{"kind": "affine", "inputs": 1, "outputs": 1, "convolution": moves}])
     with pytest.raises(TicketError, match="the ticket's metadata describe no construction"):
         read_modules(text)
+
+
+def test_an_error_that_no_tolerance_brings(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Loose:
+        error_bound = 0.5
+
+    monkeypatch.setattr("tombola.theory.construction._construct", lambda *_: Loose)
+    with pytest.raises(
+        ArgumentError, match="no tolerance brings the error over the box down to 0.1: got 0.5"
+    ):
+        construct([(np.ones((2, 2)), None)], 0, error=0.1)

@@ -310,3 +310,10 @@ def test_tickets_without_any_weight(tmp_path: Path) -> None:
     empty.verify()
     assert (empty.bits_per_weight, empty.density) == (0.0, 0.0)
     assert repr(empty).startswith("Ticket(seed=0, 0 weights")
+
+
+def test_more_generations_than_a_ticket_tells_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tombola.ticket.fit.MAX_SYMBOLS", 2)
+    source = tombola.Source(nn.Linear(4, 1), init="uniform")
+    with pytest.raises(ArgumentError, match="generations 'weight': at most 2 different ones, got 4"):
+        Ticket.from_mask(source, source.mask, {"weight": [[0, 1, 2, 3]]})
