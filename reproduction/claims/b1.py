@@ -81,7 +81,7 @@ def draw(figure: Figure) -> None:
     for network, axes in zip(there, panels, strict=True):
         for others, seeds, style, marker in ((False, "", "-", "o"), (True, ", other seeds", "--", "s")):
             dense = network.accuracies(1.0, other_seeds=others)
-            points(axes, [1.0], [dense], f"dense{seeds}", "black", "none", marker)
+            points(axes, [1.0], [dense], f"dense{seeds}", "black", "none", marker, 5 * others)
             for number, rule in enumerate(RULES):
                 values = [network.accuracies(each, rule, other_seeds=others) for each in network.densities]
                 label, aside = f"{rule}{seeds}", 10 * (number - 1.5) + 5 * others
