@@ -18,7 +18,8 @@ RESULTS = HERE / "RESULTS.md"
 TITLE = """# What the benchmarks printed
 
 Written by `make bench`. The first line of each says when and on what; the scripts say what they claim. Times
-are given as ratios within one run wherever they can be: machines differ, and are shared.
+are given as ratios within one run wherever they can be: machines differ, and are shared. A script without a
+section has not been run for this page.
 """
 
 

@@ -59,9 +59,9 @@ def _train(model: nn.Module, x: torch.Tensor, y: torch.Tensor, epochs: int = EPO
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     for epoch in range(epochs):
         order = torch.randperm(len(x), generator=torch.Generator().manual_seed(epoch))
-        for part in order.split(128):
+        for part in order.split(128):  # type: ignore[no-untyped-call]
             optimizer.zero_grad()
-            F.cross_entropy(model(x[part]), y[part]).backward()
+            F.cross_entropy(model(x[part]), y[part]).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
 
 
@@ -73,7 +73,7 @@ def _report(name: str, target: nn.Sequential, construction: str, test: torch.Ten
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     model = _without_zeros(made.model())
     with torch.no_grad():
-        answers = torch.cat([model(part) for part in test.split(500)])
+        answers = torch.cat([model(part) for part in test.split(500)])  # type: ignore[no-untyped-call]
         same = float((answers.argmax(1) == target(test).argmax(1)).float().mean())
         on_test = float((answers - target(test)).abs().max())
     found = max(_by_chance(target, model), _by_ascent(target, model))
@@ -110,7 +110,7 @@ def _without_zeros(plain: nn.Sequential) -> nn.Sequential:
     """The same function, sooner: without the neurons that nothing reads."""
     first, *_, last = (place for place, layer in enumerate(plain) if isinstance(layer, nn.Linear))
     layers = list(plain)
-    rows = torch.arange(plain[last].out_features)
+    rows = torch.arange(int(plain[last].out_features))  # type: ignore[arg-type]
     for place in range(last, first - 1, -1):
         layer = plain[place]
         if isinstance(layer, nn.Linear):

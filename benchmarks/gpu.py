@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def _resnet() -> nn.Module:
-    return models.resnet18().cuda().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return models.resnet18().cuda().to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
 def _step(
@@ -60,7 +60,7 @@ def _step(
         optimizer.zero_grad()
         with torch.autocast("cuda", dtype=torch.bfloat16):
             loss = F.cross_entropy(run(x), y)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         after()
         torch.cuda.synchronize()

@@ -27,8 +27,12 @@ from search_step import step_of
 from tombola import IteRand, Source, models
 from tombola.experiments.heap import keep_freed_memory
 
-CASES = (("conv6", 0.25, "bfloat16"), ("conv6", 0.5, "bfloat16"), ("conv6", 0.5, "float32"))
-CASES += (("resnet18", 0.25, "bfloat16"),)
+CASES = (
+    ("conv6", 0.25, "bfloat16"),
+    ("conv6", 0.5, "bfloat16"),
+    ("conv6", 0.5, "float32"),
+    ("resnet18", 0.25, "bfloat16"),
+)
 STEPS = 20
 
 

@@ -50,7 +50,7 @@ def main() -> None:
     """Seed by seed, so that whatever else the machine does meets all methods alike; then the table."""
     epochs, seeds, folder = (*sys.argv[1:], *("10", "1", "runs/sparse-training")[len(sys.argv) - 1 :])
     print_machine()
-    runs = {("dense", "1"): ("--method", "dense")}
+    runs: dict[tuple[str, str], tuple[str, ...]] = {("dense", "1"): ("--method", "dense")}
     runs |= {(name, d): options for d in DENSITIES for name, options in methods(d).items()}
     results = {}
     for seed in range(int(seeds)):

@@ -30,7 +30,11 @@ def main() -> None:
     print(f"ResNet-18, {weights:,} parameters")
     print(f"{'dense':30} {dense / weights:6.2f} bytes per weight")
     for density in (1.0, 0.5):
-        for name, kind in {"edge-popup": EdgePopup, "IteRand, after a redraw": _iterand}.items():
+        kinds: dict[str, Callable[[Source, float], EdgePopup | IteRand]] = {
+            "edge-popup": EdgePopup,
+            "IteRand, after a redraw": _iterand,
+        }
+        for name, kind in kinds.items():
             model = models.resnet18()
             search = kind(Source(model, density=density), 0.3)
             peak = _peak(model, search.parameters(), search.step)
@@ -51,7 +55,7 @@ def _peak(model: nn.Module, parameters: Iterable[nn.Parameter], after: Callable[
         optimizer.zero_grad()
         with torch.autocast("cpu", dtype=torch.bfloat16):
             logits = model(x)
-        F.cross_entropy(logits.float(), y).backward()
+        F.cross_entropy(logits.float(), y).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         after()
 

@@ -77,7 +77,7 @@ def _steps(name: str, rank: int, count: int, threads: int, port: int) -> list[fl
             optimizer.zero_grad()
             with torch.autocast("cpu", dtype=torch.bfloat16):
                 logits = wrapped(images)
-            F.cross_entropy(logits.float(), labels).backward()
+            F.cross_entropy(logits.float(), labels).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             search.step()
             seconds.append(time.perf_counter() - began)

@@ -77,10 +77,10 @@ class _Case:
         self.search.step()
         with torch.autocast("cpu", dtype=torch.bfloat16):
             weight = self.layer.weight
-        weight.backward(self.upstream)
+        weight.backward(self.upstream)  # type: ignore[no-untyped-call]
 
     def _cast(self) -> None:
-        self.plain.weight.to(torch.bfloat16).backward(self.upstream)
+        self.plain.weight.to(torch.bfloat16).backward(self.upstream)  # type: ignore[no-untyped-call]
 
 
 if __name__ == "__main__":

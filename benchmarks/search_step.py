@@ -85,7 +85,7 @@ def step_of(
         with torch.autocast("cpu", dtype=torch.bfloat16) if low else nullcontext():
             logits = model(x)
         loss = F.cross_entropy(logits.float(), y)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         after()
         return loss.detach(), logits.detach(), y

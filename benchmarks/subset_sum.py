@@ -37,7 +37,7 @@ def brute_force(targets: Any, candidates: Any) -> Any:
 
 def through(loops: kernels.Kernels, variant: str, targets: Any, candidates: Any) -> Any:
     """subset_sum by the given inner loops."""
-    meet.kernels = lambda: loops  # type: ignore[assignment]
+    meet.kernels = lambda: loops  # type: ignore[assignment, attr-defined]
     size = SIZE if variant == "size" else None
     return subset_sum(targets, candidates, TOLERANCE, variant=variant, size=size)
 

@@ -34,11 +34,12 @@ def redrawn() -> np.ndarray:
     """Generations as a search with 130 redraws may leave them: the older, the more."""
     words = Stream(0, "generations", "benchmark").words(ROWS * COLUMNS)
     ages = np.floor(np.log2(words.astype(np.float64) + 1) * 8)  # a geometric law
-    return (GENERATIONS - np.minimum(256 - ages, GENERATIONS)).astype(np.int32).reshape(ROWS, COLUMNS)
+    numbers: np.ndarray = GENERATIONS - np.minimum(256 - ages, GENERATIONS)
+    return numbers.astype(np.int32).reshape(ROWS, COLUMNS)
 
 
 def ticket(
-    density: float, init: str, source_density: float, generations: np.ndarray | None
+    density: float, init: str, source_density: float = 1.0, generations: np.ndarray | None = None
 ) -> tombola.Ticket:
     """One linear layer's ticket."""
     model = nn.Sequential(nn.Linear(COLUMNS, ROWS, bias=False))
