@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 Pixels = npt.NDArray[np.uint8]
+REAL = Path(os.environ.get("TOMBOLA_DATA") or Path(__file__).parents[3] / "shared" / "data")
+"""Where real images are, if they are anywhere: beside the checkout, unless the environment says so."""
 
 
 def noise(count: int, size: int = 4, channels: int = 3, seed: int = 0) -> Pixels:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 import torch
-from data_helpers import images_table, noise, small_folder, table, write
+from data_helpers import REAL, images_table, noise, small_folder, table, write
 
 import tombola.data
 from tombola.data import hub, load
@@ -231,10 +230,7 @@ def test_parts_are_checked_in_the_order_of_the_files() -> None:
     assert isinstance(empty, Part)
 
 
-REAL = Path(os.environ.get("TOMBOLA_DATA") or Path(__file__).parents[3] / "shared" / "data")
-
-
-@pytest.mark.skipif(not (REAL / "cifar10").is_dir(), reason=f"no cifar10 in {REAL} (TOMBOLA_DATA)")
+@pytest.mark.skipif(not (REAL / "cifar10").is_dir(), reason="there is no real cifar10: set TOMBOLA_DATA")
 def test_the_real_cifar10() -> None:
     dataset = load("cifar10", data_dir=REAL)
     assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (45000, 5000, 10000)

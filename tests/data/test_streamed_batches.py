@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tarfile
 from collections import Counter
 from itertools import islice
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from data_helpers import REAL
 from streaming_helpers import parquet_files, same, streamed
 
 from photos import image_folders
@@ -194,11 +194,10 @@ def test_batches_that_are_none_are_refused(folder: Path, epoch: int, start: int)
         streamed(folder).training(5, seed=0, augment=True).epoch(epoch, start)
 
 
-SHARED = Path(os.environ.get("TOMBOLA_DATA") or Path(__file__).parents[3] / "shared" / "data")
-SAMPLE = SHARED / "imagenet-sample.tar"
+SAMPLE = REAL / "imagenet-sample.tar"
 
 
-@pytest.mark.skipif(not SAMPLE.is_file(), reason=f"no imagenet-sample.tar in {SHARED} (TOMBOLA_DATA)")
+@pytest.mark.skipif(not SAMPLE.is_file(), reason="there is no imagenet-sample.tar: set TOMBOLA_DATA")
 def test_real_images_of_imagenet(tmp_path: Path) -> None:
     """Resumed mid-epoch, with other workers, at full size; by the name, for it has all the classes."""
     with tarfile.open(SAMPLE) as archive:

@@ -216,6 +216,16 @@ def test_detaching_without_a_slot_that_was_taken_off() -> None:
     assert all(parameter.requires_grad for parameter in model.parameters())
 
 
+def test_detaching_leaves_what_was_put_on_in_place_of_a_slot() -> None:
+    model: Any = nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 8))
+    source = EdgePopup(Source(model)).source
+    parametrize.remove_parametrizations(model[1], "weight", leave_parametrized=False)
+    nn.utils.parametrizations.weight_norm(model[1])
+    source.detach()
+    assert type(model[0]) is nn.Linear
+    assert len(model[1].parametrizations.weight) == 1
+
+
 def test_another_module_may_hold_the_same_parameters() -> None:
     model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4))
     search = EdgePopup(Source(model))

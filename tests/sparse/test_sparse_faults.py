@@ -81,6 +81,17 @@ def test_a_mask_of_a_tensor_that_takes_no_part_changes_nothing() -> None:
     assert static.mask == before
 
 
+@pytest.mark.parametrize("other", [torch.ones(5, 16, dtype=torch.int64), torch.ones(16, dtype=torch.bool)])
+def test_a_mask_of_another_kind_changes_nothing(other: torch.Tensor) -> None:
+    static = Static(source(network()), 0.5)
+    before = static.mask
+    with pytest.raises(
+        ArgumentError, match=r"mask '2.weight' must be booleans of shape \(5, 16\), got torch"
+    ):
+        static.set_mask({"0.weight": ~static.masked["0.weight"].mask, "2.weight": other})
+    assert static.mask == before
+
+
 def test_a_step_that_was_refused_does_not_count() -> None:
     gradual = Gradual(source(network()), 0.5, end=2, period=1)
     weight = gradual.source.parameter("0.weight")
@@ -175,6 +186,14 @@ def test_no_mask_changes_once_detached() -> None:
             lambda state: state["weights"].update({"0.bias": torch.zeros(3)}),
             r"weights of shape \(3,\) for '0.bias', this one \(16,\)",
         ),
+        (lambda state: state["own"].update(round=9), "the saved training is in round 9, this one has 6"),
+        (lambda state: state["own"].update(round="1"), "the saved training is in round '1', this one has 6"),
+        (lambda state: state["own"].update(start=3), "start must be a Mapping, got a int"),
+        (lambda state: state["own"].update(start={}), "not the state of a training: it holds no 'weights'"),
+        (
+            lambda state: state["own"]["start"]["weights"].update({"0.bias": torch.zeros(3)}),
+            r"weights of shape \(3,\) for '0.bias', this one \(16,\)",
+        ),
     ],
 )
 def test_a_state_that_cannot_be_changes_nothing(spoil: Any, message: str) -> None:
@@ -185,6 +204,23 @@ def test_a_state_that_cannot_be_changes_nothing(spoil: Any, message: str) -> Non
     with pytest.raises(ArgumentError, match=message):
         imp.load_state_dict(state)
     assert imp.weights()["0.weight"].any()
+
+
+@pytest.mark.parametrize(
+    ("summed", "message"),
+    [
+        (None, "gradients for '0.weight' must be a Tensor, got a NoneType"),
+        (torch.zeros(2), r"gradients of shape \(2,\) for '0.weight', this one \(16, 12\)"),
+    ],
+)
+def test_gradients_that_cannot_be_change_nothing(summed: Any, message: str) -> None:
+    rigl = RigL(source(network()), 0.3, period=2, accumulate=2)
+    state = rigl.state_dict()
+    state["weights"]["0.weight"] = torch.zeros_like(state["weights"]["0.weight"])
+    state["own"]["0.weight"] = summed
+    with pytest.raises(ArgumentError, match=message):
+        rigl.load_state_dict(state)
+    assert rigl.weights()["0.weight"].any()
 
 
 class Casting(nn.Module):

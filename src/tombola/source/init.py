@@ -1,7 +1,7 @@
 """Weight distributions: 32-bit words -> float32 weights, by exact arithmetic.
 
 Only integer operations and single correctly rounded IEEE operations are used, so the bits of a
-weight are the same on every machine. No draw is ever 0. They are told in docs/methods/sources.md
+weight are the same on every machine. No draw is ever 0. The distributions are told in docs/methods/sources.md
 (paper A: Chijiwa et al. 2021, its experiments use the first two; paper B: uniform).
 """
 

@@ -20,27 +20,33 @@ def check_state(
     """Raise ArgumentError unless `state` is one of a `what` with these settings, and holds under each key
     of `tensors` tensors of the names and shapes of those given for it.
     """
-    check_kind("state", state, Mapping, f"give what state_dict() of a {what} gave")
+    hint = f"give what state_dict() of a {what} gave"
+    check_kind("state", state, Mapping, hint)
     for key in ("settings", "steps", *tensors):
         if key not in state:
             raise ArgumentError(f"not the state of a {what}: it holds no {key!r}")
     steps = state["steps"]
     if isinstance(steps, bool) or not isinstance(steps, Integral) or steps < 0:
         raise ArgumentError(f"the saved {what} has steps = {steps!r}, which is no number of steps")
-    check_kind("settings", state["settings"], Mapping, f"give what state_dict() of a {what} gave")
+    check_kind("settings", state["settings"], Mapping, hint)
     for key, mine in settings.items():
         theirs = state["settings"].get(key)
         if theirs != mine:
             raise ArgumentError(f"the saved {what} has {_difference(key, theirs, mine)}")
+    check_tensors(state, what, tensors)
+
+
+def check_tensors(
+    state: Mapping[str, Any], what: str, tensors: Mapping[str, Mapping[str, torch.Tensor]]
+) -> None:
+    """Raise ArgumentError unless `state`, of a `what` or a part of it, holds under each key of `tensors`
+    tensors of the names and shapes of those given for it.
+    """
     for key, mine_by_name in tensors.items():
         check_names(state, what, key, mine_by_name)
         for name, tensor in mine_by_name.items():
-            check_kind(
-                f"{key} for {name!r}",
-                state[key][name],
-                torch.Tensor,
-                f"give what state_dict() of a {what} gave",
-            )
+            hint = f"give what state_dict() of a {what} gave"
+            check_kind(f"{key} for {name!r}", state[key][name], torch.Tensor, hint)
             if (came := tuple(state[key][name].shape)) != (expected := tuple(tensor.shape)):
                 raise ArgumentError(
                     f"the saved {what} has {key} of shape {came} for {name!r}, this one {expected}"

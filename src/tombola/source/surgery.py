@@ -68,7 +68,7 @@ def plain_forward(kind: type[nn.Module]) -> Any:
 def detach_slot(found: Found) -> None:
     """Take the slot out wherever it is, leaving the weight in use in the same Parameter object."""
     for place in found.places:
-        if parametrize.is_parametrized(place.module, place.attribute):
+        if _has_slot(place):
             _own_class(place.module)
             parametrize.remove_parametrizations(place.module, place.attribute, leave_parametrized=True)
             _reorder(place)
@@ -77,9 +77,17 @@ def detach_slot(found: Found) -> None:
 def withdraw_slot(found: Found) -> None:
     """Take the slot out wherever it is, leaving the parameter as it was put under it."""
     for place in found.places:
-        if parametrize.is_parametrized(place.module, place.attribute):
+        if _has_slot(place):
             parametrize.remove_parametrizations(place.module, place.attribute, leave_parametrized=False)
             _reorder(place)
+
+
+def _has_slot(place: Place) -> bool:
+    """Whether a slot is still there: a user may have taken it off, and put something else on."""
+    if not parametrize.is_parametrized(place.module, place.attribute):
+        return False
+    lists: Any = place.module.parametrizations
+    return any(isinstance(each, Slot) for each in lists[place.attribute])
 
 
 def _reorder(place: Place) -> None:

@@ -47,7 +47,7 @@ class SparseTraining(Shown):
 
     A new method computes its first mask, hands it to this constructor, and overrides `after_step`, which
     may call `set_mask`. What it needs to go on exactly it adds to `own_state` and `load_own_state`; what must
-    always be there it names in `own_keys`.
+    always be there it names in `own_keys`, and what else must hold of it `check_own_state` says.
     """
 
     own_keys: tuple[str, ...] = ()
@@ -131,14 +131,20 @@ class SparseTraining(Shown):
         """Keep the weights of `mask` from now on: those dropped and those grown become 0 and lose what the
         optimiser remembers of them.
 
-        Raises ArgumentError for a mask that leaves the source or of a tensor that takes no part, and once the
-        source is detached; nothing is changed then.
+        Raises ArgumentError for a mask that leaves the source, has another shape or type, or is of a tensor
+        that takes no part, and once the source is detached; nothing is changed then.
         """
         self.source.check_attached("change the mask")
-        for name in mask:
+        for name, given in mask.items():
             if name not in self._masked:
                 raise ArgumentError(
                     f"mask {name!r}: no tensor that takes part; those are {', '.join(self._masked)}"
+                )
+            shape = tuple(self._masked[name].mask.shape)
+            if given.dtype != torch.bool or tuple(given.shape) != shape:
+                raise ArgumentError(
+                    f"mask {name!r} must be booleans of shape {shape}, got {given.dtype} of shape "
+                    f"{tuple(given.shape)}"
                 )
         _check_within(self.source, mask)
         for name, given in mask.items():
@@ -162,6 +168,9 @@ class SparseTraining(Shown):
     def own_state(self) -> dict[str, Any]:
         """What a method needs to go on, beside mask and weights: tensors, numbers and strings only."""
         return {}
+
+    def check_own_state(self, state: Mapping[str, Any]) -> None:
+        """Raise ArgumentError where `load_own_state` could not go on from it; nothing is changed yet."""
 
     def load_own_state(self, state: Mapping[str, Any]) -> None:
         """Go on from `own_state()`."""
@@ -207,6 +216,7 @@ class SparseTraining(Shown):
         for key in self.own_keys:
             if key not in state["own"]:
                 raise ArgumentError(f"the saved training does not say its {key}")
+        self.check_own_state(state["own"])
         for name, parameter in parameters.items():
             parameter.copy_(state["weights"][name])
         for name, masked in self._masked.items():

@@ -12,9 +12,10 @@ from typing import Any, Literal
 
 import torch
 
-from tombola.errors import ArgumentError, unknown
+from tombola.errors import ArgumentError, check_kind, unknown
 from tombola.source.density import check_density
 from tombola.source.network import Source
+from tombola.source.settings import check_names, check_tensors
 from tombola.sparse.base import SparseTraining, check_free, fit
 from tombola.sparse.options import check_fraction, check_steps
 from tombola.sparse.ranking import counts_in, keep_best, magnitudes
@@ -126,9 +127,19 @@ class IMP(SparseTraining):
         """The round, and what to rewind to."""
         return {"round": self.round, "start": self._start}
 
+    def check_own_state(self, state: Mapping[str, Any]) -> None:
+        """A round that there is, and all that it rewinds to."""
+        reached, start = state["round"], state["start"]
+        if isinstance(reached, bool) or not isinstance(reached, int) or not 0 <= reached <= self.rounds:
+            raise ArgumentError(f"the saved training is in round {reached!r}, this one has {self.rounds}")
+        if start is not None:
+            check_kind("start", start, Mapping, "give what state_dict() of a training gave")
+            check_tensors(start, "training", {"weights": self._all(), "buffers": self.source.buffers.kept()})
+            check_names(start, "training", "optimizer", ())
+
     def load_own_state(self, state: Mapping[str, Any]) -> None:
         """Go on from `own_state()`."""
-        self.round, self._start = int(state["round"]), state["start"]
+        self.round, self._start = state["round"], state["start"]
 
     def _remember(self) -> None:
         if self._start is None and self.steps == self.rewind_step:

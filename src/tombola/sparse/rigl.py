@@ -15,6 +15,7 @@ from tombola.errors import ArgumentError
 from tombola.search.counts import LayerDensity
 from tombola.source.density import AnyRule
 from tombola.source.network import Source
+from tombola.source.settings import check_tensors
 from tombola.sparse.options import check_steps
 from tombola.sparse.regrowth import Regrowth
 
@@ -75,6 +76,11 @@ class RigL(Regrowth):
     def own_state(self) -> dict[str, Any]:
         """The gradients summed so far."""
         return {name: m.gradient().clone() for name, m in self.masked.items() if m.probe is not None}
+
+    def check_own_state(self, state: Mapping[str, Any]) -> None:
+        """Gradients of the weights' shapes."""
+        summed = {name: self.source.parameter(name) for name in self.masked if name in state}
+        check_tensors({"gradients": state}, "training", {"gradients": summed})
 
     def load_own_state(self, state: Mapping[str, Any]) -> None:
         """Go on from `own_state()`."""
