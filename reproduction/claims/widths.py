@@ -24,9 +24,9 @@ class Network:
 
     def group(self, method: str, init: str, width: float) -> Rows:
         """The runs that decide: of the other seeds, where they have all ended and are of these."""
-        group: dict[str, str | float] = {"method": method, "init": init, "width": width}
-        others = deciding(self.seeds, *self.sweeps).where(**group)
-        return others if others.rows else self.runs().where(**group)
+        wanted: dict[str, str | float] = {"method": method, "init": init, "width": width}
+        others = deciding(self.seeds, *self.sweeps).where(**wanted)
+        return others if others.rows else self.runs().where(**wanted)
 
     def accuracies(self, method: str, init: str, width: float) -> list[float]:
         """Test accuracies of the group in %, by seed; empty where it was not run."""

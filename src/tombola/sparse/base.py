@@ -47,10 +47,8 @@ class SparseTraining(Shown):
 
     A new method computes its first mask, hands it to this constructor, and overrides `after_step`, which
     may call `set_mask`. What it needs to go on exactly it adds to `own_state` and `load_own_state`; what must
-    always be there it names in `own_keys`, and what else must hold of it `check_own_state` says.
+    hold of it `check_own_state` says.
     """
-
-    own_keys: tuple[str, ...] = ()
 
     def __init__(self, source: Source, mask: Masks) -> None:
         check_free(source)
@@ -213,9 +211,6 @@ class SparseTraining(Shown):
                     f"the saved training has a mask of {state['mask'][name].dtype} for {name!r}"
                 )
         _check_within(self.source, {name: state["mask"][name] for name in self._masked})
-        for key in self.own_keys:
-            if key not in state["own"]:
-                raise ArgumentError(f"the saved training does not say its {key}")
         self.check_own_state(state["own"])
         for name, parameter in parameters.items():
             parameter.copy_(state["weights"][name])

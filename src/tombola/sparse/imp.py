@@ -15,7 +15,7 @@ import torch
 from tombola.errors import ArgumentError, check_kind, unknown
 from tombola.source.density import check_density
 from tombola.source.network import Source
-from tombola.source.settings import check_names, check_tensors
+from tombola.source.settings import check_tensors
 from tombola.sparse.base import SparseTraining, check_free, fit
 from tombola.sparse.options import check_fraction, check_steps
 from tombola.sparse.ranking import counts_in, keep_best, magnitudes
@@ -46,8 +46,6 @@ class IMP(SparseTraining):
     All trained parameters and the normalisation statistics are rewound. The learning rate is the loop's.
     Raises ArgumentError for an option out of range.
     """
-
-    own_keys = ("round", "start")
 
     def __init__(
         self,
@@ -129,13 +127,16 @@ class IMP(SparseTraining):
 
     def check_own_state(self, state: Mapping[str, Any]) -> None:
         """A round that there is, and all that it rewinds to."""
+        for key in ("round", "start"):
+            if key not in state:
+                raise ArgumentError(f"the saved training does not say its {key}")
         reached, start = state["round"], state["start"]
         if isinstance(reached, bool) or not isinstance(reached, int) or not 0 <= reached <= self.rounds:
             raise ArgumentError(f"the saved training is in round {reached!r}, this one has {self.rounds}")
         if start is not None:
             check_kind("start", start, Mapping, "give what state_dict() of a training gave")
-            check_tensors(start, "training", {"weights": self._all(), "buffers": self.source.buffers.kept()})
-            check_names(start, "training", "optimizer", ())
+            kept: Mapping[str, torch.Tensor] = self.source.buffers.kept()
+            check_tensors(start, "training", {"weights": self._all(), "buffers": kept, "optimizer": {}})
 
     def load_own_state(self, state: Mapping[str, Any]) -> None:
         """Go on from `own_state()`."""
