@@ -230,7 +230,7 @@ def test_parts_are_checked_in_the_order_of_the_files() -> None:
     assert isinstance(empty, Part)
 
 
-@pytest.mark.skipif(not (REAL / "cifar10").is_dir(), reason="there is no real cifar10: set TOMBOLA_DATA")
+@pytest.mark.skipif(not (REAL / "cifar10").is_dir(), reason=f"no cifar10 in {REAL}: set TOMBOLA_DATA")
 def test_the_real_cifar10() -> None:
     dataset = load("cifar10", data_dir=REAL)
     assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (45000, 5000, 10000)

@@ -197,7 +197,7 @@ def test_batches_that_are_none_are_refused(folder: Path, epoch: int, start: int)
 SAMPLE = REAL / "imagenet-sample.tar"
 
 
-@pytest.mark.skipif(not SAMPLE.is_file(), reason="there is no imagenet-sample.tar: set TOMBOLA_DATA")
+@pytest.mark.skipif(not SAMPLE.is_file(), reason=f"there is no {SAMPLE}: set TOMBOLA_DATA")
 def test_real_images_of_imagenet(tmp_path: Path) -> None:
     """Resumed mid-epoch, with other workers, at full size; by the name, for it has all the classes."""
     with tarfile.open(SAMPLE) as archive:

@@ -273,7 +273,7 @@ def test_a_mask_that_another_machine_chose_otherwise_goes_on(method: str) -> Non
     assert one.training.mask == other.training.mask
     for name, weights in one.training.weights().items():
         assert np.array_equal(weights, other.training.weights()[name])
-    with pytest.raises(ArgumentError, match="it holds no 'mask'"):
+    with pytest.raises(ArgumentError, match="the saved training holds no 'mask'"):
         one.load_state_dict({})
 
 

@@ -31,6 +31,19 @@ def test_detaching_leaves_what_was_put_on_in_place_of_a_slot() -> None:
     source.detach()
     assert type(model[0]) is nn.Linear
     assert len(model[1].parametrizations.weight) == 1
+    assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_detaching_leaves_the_slots_of_another_source() -> None:
+    model: Any = nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 8))
+    first = Source(model)
+    for layer in model:
+        parametrize.remove_parametrizations(layer, "weight", leave_parametrized=False)
+    second = EdgePopup(Source(model, seed=1))
+    before = second.ticket()
+    first.detach()
+    assert second.ticket() == before
+    assert not model[0].parametrizations.weight.original.requires_grad
 
 
 def test_a_diverged_search_can_be_detached_once_it_is_mended() -> None:

@@ -1,17 +1,18 @@
-"""Where training goes wrong around a method: overflows, casts, copies, frozen layers, foreign states."""
+"""Where training goes wrong around a method: overflows, casts, copies, frozen layers, foreign masks."""
 
 from __future__ import annotations
 
 import copy
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from tombola import ArgumentError, Source
-from tombola.sparse import IMP, SET, Gradual, RigL, Static, synflow
+from tombola.sparse import SET, Gradual, RigL, SparseTraining, Static, synflow
 
 
 def network() -> nn.Module:
@@ -81,15 +82,38 @@ def test_a_mask_of_a_tensor_that_takes_no_part_changes_nothing() -> None:
     assert static.mask == before
 
 
-@pytest.mark.parametrize("other", [torch.ones(5, 16, dtype=torch.int64), torch.ones(16, dtype=torch.bool)])
-def test_a_mask_of_another_kind_changes_nothing(other: torch.Tensor) -> None:
+SHAPE = r"mask '2.weight' must be booleans of shape \(5, 16\), got torch"
+OTHER_MASKS = [
+    ({"2.weight": torch.ones(5, 16, dtype=torch.int64)}, SHAPE),
+    ({"2.weight": torch.ones(16, dtype=torch.bool)}, SHAPE),
+    (
+        {"2.weight": np.ones((5, 16), bool)},
+        "mask '2.weight' must be a Tensor, got a ndarray: torch.from_numpy",
+    ),
+    ({"2.weight": None}, "mask '2.weight' must be a Tensor, got a NoneType"),
+    ({"2.bias": torch.ones(5, dtype=torch.bool)}, "mask '2.bias': no tensor that takes part"),
+]
+
+
+@pytest.mark.parametrize(("other", "message"), OTHER_MASKS)
+def test_a_mask_of_another_kind_changes_nothing(other: Any, message: str) -> None:
     static = Static(source(network()), 0.5)
     before = static.mask
-    with pytest.raises(
-        ArgumentError, match=r"mask '2.weight' must be booleans of shape \(5, 16\), got torch"
-    ):
-        static.set_mask({"0.weight": ~static.masked["0.weight"].mask, "2.weight": other})
+    with pytest.raises(ArgumentError, match=message):
+        static.set_mask({"0.weight": ~static.masked["0.weight"].mask, **other})
     assert static.mask == before
+
+
+@pytest.mark.parametrize(("other", "message"), OTHER_MASKS)
+def test_a_first_mask_of_another_kind_leaves_the_source_free(other: Any, message: str) -> None:
+    made = source(network())
+    whole = {"0.weight": torch.ones(16, 12, dtype=torch.bool)}
+    with pytest.raises(ArgumentError, match=message):
+        SparseTraining(made, whole | other)
+    with pytest.raises(ArgumentError, match="mask must be a Mapping, got a list"):
+        SparseTraining(made, [whole])  # type: ignore[arg-type]
+    assert not any(parameter.requires_grad for parameter in made.model.parameters())
+    SparseTraining(made, whole)
 
 
 def test_a_step_that_was_refused_does_not_count() -> None:
@@ -172,55 +196,6 @@ def test_no_mask_changes_once_detached() -> None:
     with pytest.raises(ArgumentError, match="cannot change the mask: the source was detached"):
         training.set_mask(mask)
     assert model[0].weight.any()  # type: ignore[index]
-
-
-@pytest.mark.parametrize(
-    ("spoil", "message"),
-    [
-        (lambda state: state.update(own={}), "the saved training does not say its round"),
-        (
-            lambda state: state["mask"].update({"0.weight": state["mask"]["0.weight"].float()}),
-            "has a mask of torch.float32 for '0.weight'",
-        ),
-        (
-            lambda state: state["weights"].update({"0.bias": torch.zeros(3)}),
-            r"weights of shape \(3,\) for '0.bias', this one \(16,\)",
-        ),
-        (lambda state: state["own"].update(round=9), "the saved training is in round 9, this one has 6"),
-        (lambda state: state["own"].update(round="1"), "the saved training is in round '1', this one has 6"),
-        (lambda state: state["own"].update(start=3), "start must be a Mapping, got a int"),
-        (lambda state: state["own"].update(start={}), "not the state of a training: it holds no 'weights'"),
-        (
-            lambda state: state["own"]["start"]["weights"].update({"0.bias": torch.zeros(3)}),
-            r"weights of shape \(3,\) for '0.bias', this one \(16,\)",
-        ),
-    ],
-)
-def test_a_state_that_cannot_be_changes_nothing(spoil: Any, message: str) -> None:
-    imp = IMP(source(network()), 0.3)
-    state = imp.state_dict()
-    state["weights"]["0.weight"] = torch.zeros_like(state["weights"]["0.weight"])
-    spoil(state)
-    with pytest.raises(ArgumentError, match=message):
-        imp.load_state_dict(state)
-    assert imp.weights()["0.weight"].any()
-
-
-@pytest.mark.parametrize(
-    ("summed", "message"),
-    [
-        (None, "gradients for '0.weight' must be a Tensor, got a NoneType"),
-        (torch.zeros(2), r"gradients of shape \(2,\) for '0.weight', this one \(16, 12\)"),
-    ],
-)
-def test_gradients_that_cannot_be_change_nothing(summed: Any, message: str) -> None:
-    rigl = RigL(source(network()), 0.3, period=2, accumulate=2)
-    state = rigl.state_dict()
-    state["weights"]["0.weight"] = torch.zeros_like(state["weights"]["0.weight"])
-    state["own"]["0.weight"] = summed
-    with pytest.raises(ArgumentError, match=message):
-        rigl.load_state_dict(state)
-    assert rigl.weights()["0.weight"].any()
 
 
 class Casting(nn.Module):

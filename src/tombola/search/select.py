@@ -243,8 +243,8 @@ class Group:
 def _check_type(name: str, scores: torch.Tensor) -> None:
     if scores.dtype != torch.float32:
         raise ArgumentError(
-            f"{name}: scores must be float32, got {scores.dtype}: call model.float(), or "
-            "give such scores, and torch.autocast for lower precision; what was rounded stays so"
+            f"{name}: scores must be float32, got {scores.dtype}: call model.float(), or give scores of "
+            "float32, and use torch.autocast for lower precision; what was rounded stays so"
         )
 
 

@@ -12,9 +12,9 @@ from torch.nn.utils import parametrize
 from tombola.errors import TombolaError
 from tombola.mask import BoolArray
 from tombola.source.init import FloatArray
-from tombola.source.parameters import Found, current_parameter, dotted
+from tombola.source.parameters import Found, current_parameter, dotted, parameters_at
 from tombola.source.slot import Slot
-from tombola.source.surgery import attach_slot, detach_slot, withdraw_slot
+from tombola.source.surgery import attach_slot, detach_slot, slot_at, withdraw_slot
 
 
 class Attachment:
@@ -35,8 +35,8 @@ class Attachment:
 
     def withdraw(self) -> None:
         """Take every slot out again, however far `put_in` has come; of values nothing changes."""
-        for name in self._slots:
-            withdraw_slot(self._found[name])
+        for name, slot in self._slots.items():
+            withdraw_slot(self._found[name], slot)
         self._thaw()
 
     def take_out(self) -> None:
@@ -45,15 +45,16 @@ class Attachment:
         """
         for name in self._slots:
             self.in_use(name)
-        for name in self._slots:
-            detach_slot(self._found[name])
+        for name, slot in self._slots.items():
+            detach_slot(self._found[name], slot)
         self._thaw()
 
     def _thaw(self) -> None:
         for name, found in self._found.items():
-            for place in found.places:  # which may hold other objects now, or none
-                parameter = place.module._parameters.get(place.attribute)
-                if parameter is not None:
+            for place in found.places:
+                if slot_at(place) is not None:
+                    continue  # another source's, which holds it frozen
+                for parameter in parameters_at(place).values():
                     parameter.requires_grad_(self._requires_grad[name])
 
     def slots(self) -> dict[str, Slot]:

@@ -41,7 +41,8 @@ class Buffers:
         """Set all buffers to those of `state()`, but for caches that have another shape now."""
         kept = self.kept()
         for name, buffer in self._own():
-            if name in kept or (name in state and state[name].shape == buffer.shape):
+            saved = state.get(name)
+            if name in kept or (isinstance(saved, torch.Tensor) and saved.shape == buffer.shape):
                 buffer.copy_(state[name])
 
     def kept(self) -> dict[str, torch.Tensor]:

@@ -105,12 +105,21 @@ def class_name(model: nn.Module) -> str:
 def current_parameter(found: Found, at: Place | None = None) -> nn.Parameter | None:
     """The parameter that stands at the first place now, or `at` another, whether a slot is over it or not."""
     place = at or found.places[0]
-    if parametrize.is_parametrized(place.module, place.attribute):
-        lists = place.module.parametrizations
+    held = parameters_at(place)
+    return held.get("original", held.get(place.attribute))
+
+
+def parameters_at(place: Place) -> dict[str, nn.Parameter]:
+    """All that stand at a place now, by their names in what holds them: under a slot one, `original`; under
+    another parametrization as many as it makes of it; and none where the parameter is gone.
+    """
+    holder: nn.Module = place.module
+    held = {place.attribute: holder._parameters.get(place.attribute)}
+    if parametrize.is_parametrized(holder, place.attribute):
+        lists = holder.parametrizations
         assert isinstance(lists, nn.ModuleDict)
-        original = getattr(lists[place.attribute], "original", None)
-        return original if isinstance(original, nn.Parameter) else None
-    return place.module._parameters.get(place.attribute)
+        held = dict(lists[place.attribute]._parameters)
+    return {name: parameter for name, parameter in held.items() if parameter is not None}
 
 
 def _walk(model: nn.Module) -> Iterator[tuple[str, nn.Parameter, Place]]:

@@ -10,6 +10,8 @@ import torch
 
 from tombola.errors import ArgumentError, check_kind
 
+_HINT = "give what state_dict() gave"
+
 
 def check_state(
     state: Mapping[str, Any],
@@ -20,15 +22,14 @@ def check_state(
     """Raise ArgumentError unless `state` is one of a `what` with these settings, and holds under each key
     of `tensors` tensors of the names and shapes of those given for it.
     """
-    hint = f"give what state_dict() of a {what} gave"
-    check_kind("state", state, Mapping, hint)
+    check_kind("state", state, Mapping, _HINT)
     for key in ("settings", "steps", *tensors):
         if key not in state:
-            raise ArgumentError(f"not the state of a {what}: it holds no {key!r}")
+            raise _not_held(what, key)
     steps = state["steps"]
     if isinstance(steps, bool) or not isinstance(steps, Integral) or steps < 0:
         raise ArgumentError(f"the saved {what} has steps = {steps!r}, which is no number of steps")
-    check_kind("settings", state["settings"], Mapping, hint)
+    check_kind("settings", state["settings"], Mapping, _HINT)
     for key, mine in settings.items():
         theirs = state["settings"].get(key)
         if theirs != mine:
@@ -40,14 +41,16 @@ def check_tensors(
     state: Mapping[str, Any], what: str, tensors: Mapping[str, Mapping[str, torch.Tensor]]
 ) -> None:
     """Raise ArgumentError unless `state`, of a `what` or a part of it, holds under each key of `tensors`
-    tensors of the names and shapes of those given for it.
+    tensors of the names and shapes of those given for it, of which values can be copied.
     """
     for key, mine_by_name in tensors.items():
         check_names(state, what, key, mine_by_name)
         for name, tensor in mine_by_name.items():
-            hint = f"give what state_dict() of a {what} gave"
-            check_kind(f"{key} for {name!r}", state[key][name], torch.Tensor, hint)
-            if (came := tuple(state[key][name].shape)) != (expected := tuple(tensor.shape)):
+            value = state[key][name]
+            check_kind(f"{key} for {name!r} in the saved {what}", value, torch.Tensor, _HINT)
+            if value.is_meta or value.is_quantized or value.layout != torch.strided:
+                raise ArgumentError(f"the saved {what} has no plain values as {key} for {name!r}: {_HINT}")
+            if (came := tuple(value.shape)) != (expected := tuple(tensor.shape)):
                 raise ArgumentError(
                     f"the saved {what} has {key} of shape {came} for {name!r}, this one {expected}"
                 )
@@ -56,7 +59,7 @@ def check_tensors(
 def check_names(state: Mapping[str, Any], what: str, key: str, names: Iterable[str]) -> None:
     """Raise ArgumentError unless `state` holds something under `key` for each of these names."""
     if not isinstance(state.get(key), Mapping):
-        raise ArgumentError(f"not the state of a {what}: it holds no {key!r}")
+        raise _not_held(what, key)
     for name in names:
         if name not in state[key]:
             raise ArgumentError(f"the saved {what} has no {key} for {name!r}")
@@ -69,6 +72,10 @@ def plain(value: float | Mapping[str, float] | None) -> Any:
     if isinstance(value, Mapping):
         return {str(name): float(number) for name, number in value.items()}
     return None if value is None else float(value)
+
+
+def _not_held(what: str, key: str) -> ArgumentError:
+    return ArgumentError(f"the saved {what} holds no {key!r}: {_HINT}")
 
 
 def _difference(key: str, theirs: Any, mine: Any) -> str:

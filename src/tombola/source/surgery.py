@@ -65,29 +65,29 @@ def plain_forward(kind: type[nn.Module]) -> Any:
     return vars(kind).get("_plain_forward", kind.forward)
 
 
-def detach_slot(found: Found) -> None:
+def detach_slot(found: Found, slot: Slot) -> None:
     """Take the slot out wherever it is, leaving the weight in use in the same Parameter object."""
     for place in found.places:
-        if _has_slot(place):
+        if slot_at(place) is slot:
             _own_class(place.module)
             parametrize.remove_parametrizations(place.module, place.attribute, leave_parametrized=True)
             _reorder(place)
 
 
-def withdraw_slot(found: Found) -> None:
+def withdraw_slot(found: Found, slot: Slot) -> None:
     """Take the slot out wherever it is, leaving the parameter as it was put under it."""
     for place in found.places:
-        if _has_slot(place):
+        if slot_at(place) is slot:
             parametrize.remove_parametrizations(place.module, place.attribute, leave_parametrized=False)
             _reorder(place)
 
 
-def _has_slot(place: Place) -> bool:
-    """Whether a slot is still there: a user may have taken it off, and put something else on."""
+def slot_at(place: Place) -> Slot | None:
+    """The slot that is there now: a user may have taken one off, and put something else on."""
     if not parametrize.is_parametrized(place.module, place.attribute):
-        return False
+        return None
     lists: Any = place.module.parametrizations
-    return any(isinstance(each, Slot) for each in lists[place.attribute])
+    return next((each for each in lists[place.attribute] if isinstance(each, Slot)), None)
 
 
 def _reorder(place: Place) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from tombola.errors import ArgumentError
+from tombola.errors import ArgumentError, check_kind
 from tombola.mask import Mask
 from tombola.shown import Shown, Table, progress_table
 from tombola.source.given import check_source
@@ -43,7 +43,7 @@ class SparseTraining(Shown):
     trained too, whole, unless they were frozen before the source was attached.
 
     Raises ArgumentError when the source is detached, is searched or trained already, or has nothing to
-    train, and for a mask that leaves it.
+    train, and for a mask that `set_mask` would refuse; the source is as it was then.
 
     A new method computes its first mask, hands it to this constructor, and overrides `after_step`, which
     may call `set_mask`. What it needs to go on exactly it adds to `own_state` and `load_own_state`; what must
@@ -52,7 +52,7 @@ class SparseTraining(Shown):
 
     def __init__(self, source: Source, mask: Masks) -> None:
         check_free(source)
-        _check_within(source, mask)
+        _check_masks(source, mask, searched_names(source))
         self.source = source
         self.steps = 0
         # What decides the training, by the names that a user knows; a method adds its own options.
@@ -133,18 +133,7 @@ class SparseTraining(Shown):
         that takes no part, and once the source is detached; nothing is changed then.
         """
         self.source.check_attached("change the mask")
-        for name, given in mask.items():
-            if name not in self._masked:
-                raise ArgumentError(
-                    f"mask {name!r}: no tensor that takes part; those are {', '.join(self._masked)}"
-                )
-            shape = tuple(self._masked[name].mask.shape)
-            if given.dtype != torch.bool or tuple(given.shape) != shape:
-                raise ArgumentError(
-                    f"mask {name!r} must be booleans of shape {shape}, got {given.dtype} of shape "
-                    f"{tuple(given.shape)}"
-                )
-        _check_within(self.source, mask)
+        _check_masks(self.source, mask, self._masked)
         for name, given in mask.items():
             masked, parameter = self._masked[name], self.source.parameter(name)
             kept = given.to(masked.mask.device)
@@ -167,8 +156,10 @@ class SparseTraining(Shown):
         """What a method needs to go on, beside mask and weights: tensors, numbers and strings only."""
         return {}
 
-    def check_own_state(self, state: Mapping[str, Any]) -> None:
-        """Raise ArgumentError where `load_own_state` could not go on from it; nothing is changed yet."""
+    def check_own_state(self, state: Mapping[str, Any], steps: int) -> None:
+        """Raise ArgumentError where `load_own_state` could not go on from it, after `steps` steps; nothing is
+        changed yet.
+        """
 
     def load_own_state(self, state: Mapping[str, Any]) -> None:
         """Go on from `own_state()`."""
@@ -205,13 +196,8 @@ class SparseTraining(Shown):
                 "own": {},
             },
         )
-        for name in self._masked:
-            if state["mask"][name].dtype != torch.bool:
-                raise ArgumentError(
-                    f"the saved training has a mask of {state['mask'][name].dtype} for {name!r}"
-                )
-        _check_within(self.source, {name: state["mask"][name] for name in self._masked})
-        self.check_own_state(state["own"])
+        _check_masks(self.source, {name: state["mask"][name] for name in self._masked}, self._masked)
+        self.check_own_state(state["own"], int(state["steps"]))
         for name, parameter in parameters.items():
             parameter.copy_(state["weights"][name])
         for name, masked in self._masked.items():
@@ -262,6 +248,22 @@ def fit(source: Source, mask: Mapping[str, Any]) -> dict[str, torch.Tensor]:
     fitted = {name: torch.from_numpy(given[name].copy()) for name in names}
     _check_within(source, fitted)
     return fitted
+
+
+def _check_masks(source: Source, mask: Masks, names: Collection[str]) -> None:
+    """Raise ArgumentError unless each mask is a boolean tensor for one of `names`, within the source."""
+    check_kind("mask", mask, Mapping, "give {tensor name: boolean tensor}")
+    for name, given in mask.items():
+        if name not in names:
+            raise ArgumentError(f"mask {name!r}: no tensor that takes part; those are {', '.join(names)}")
+        check_kind(f"mask {name!r}", given, torch.Tensor, "torch.from_numpy makes one of an array")
+        shape = source.shapes[name]
+        if given.dtype != torch.bool or tuple(given.shape) != shape:
+            raise ArgumentError(
+                f"mask {name!r} must be booleans of shape {shape}, got {given.dtype} of shape "
+                f"{tuple(given.shape)}"
+            )
+    _check_within(source, mask)
 
 
 def _check_within(source: Source, mask: Masks) -> None:

@@ -6,8 +6,10 @@ mode connectivity and the lottery ticket hypothesis", ICML 2020.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Mapping
+from numbers import Integral
 from typing import Any, Literal
 
 import torch
@@ -17,6 +19,7 @@ from tombola.source.density import check_density
 from tombola.source.network import Source
 from tombola.source.settings import check_tensors
 from tombola.sparse.base import SparseTraining, check_free, fit
+from tombola.sparse.optimizers import check_states
 from tombola.sparse.options import check_fraction, check_steps
 from tombola.sparse.ranking import counts_in, keep_best, magnitudes
 
@@ -113,34 +116,39 @@ class IMP(SparseTraining):
         kept = {name: masked.mask for name, masked in self.masked.items()}
         ranks = {n: torch.where(kept[n], r, -torch.inf) for n, r in magnitudes(self.source, kept).items()}
         mask = keep_best(self.source, ranks, self.densities[self.round], scope=self.scope)
-        self.round += 1
         for name, parameter in self._all().items():
             parameter.copy_(self._start["weights"][name])
         self.source.buffers.load_state(self._start["buffers"])
         self.optimizers.set(self._start["optimizer"] if self.rewind == "optimizer" else {})
         # Last: it sets to 0 what the rewinding has brought back.
         self.set_mask(mask)
+        self.round += 1
 
     def own_state(self) -> dict[str, Any]:
         """The round, and what to rewind to."""
-        return {"round": self.round, "start": self._start}
+        return {"round": self.round, "start": copy.deepcopy(self._start)}
 
-    def check_own_state(self, state: Mapping[str, Any]) -> None:
+    def check_own_state(self, state: Mapping[str, Any], steps: int) -> None:
         """A round that there is, and all that it rewinds to."""
         for key in ("round", "start"):
             if key not in state:
                 raise ArgumentError(f"the saved training does not say its {key}")
         reached, start = state["round"], state["start"]
-        if isinstance(reached, bool) or not isinstance(reached, int) or not 0 <= reached <= self.rounds:
-            raise ArgumentError(f"the saved training is in round {reached!r}, this one has {self.rounds}")
-        if start is not None:
-            check_kind("start", start, Mapping, "give what state_dict() of a training gave")
-            kept: Mapping[str, torch.Tensor] = self.source.buffers.kept()
-            check_tensors(start, "training", {"weights": self._all(), "buffers": kept, "optimizer": {}})
+        whole = isinstance(reached, Integral) and not isinstance(reached, bool)
+        if not whole or not 0 <= int(reached) <= self.rounds:
+            raise ArgumentError(
+                f"the saved training has round = {reached!r}, this one the rounds 0 to {self.rounds}"
+            )
+        if start is None and not reached and steps < self.rewind_step:
+            return  # it has not come there yet
+        check_kind("the saved training's start", start, Mapping, "give what state_dict() gave")
+        kept: Mapping[str, torch.Tensor] = self.source.buffers.kept()
+        check_tensors(start, "training's start", {"weights": self._all(), "buffers": kept})
+        check_states(start.get("optimizer"), self._trained)
 
     def load_own_state(self, state: Mapping[str, Any]) -> None:
         """Go on from `own_state()`."""
-        self.round, self._start = state["round"], state["start"]
+        self.round, self._start = int(state["round"]), copy.deepcopy(state["start"])
 
     def _remember(self) -> None:
         if self._start is None and self.steps == self.rewind_step:

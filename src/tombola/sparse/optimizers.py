@@ -16,6 +16,8 @@ import torch
 from torch import nn
 from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
 
+from tombola.errors import ArgumentError, check_kind
+
 State = dict[str, Any]
 """What an optimiser keeps of one parameter: tensors and numbers by its own names."""
 
@@ -84,6 +86,19 @@ class Optimizers:
             return iter(())
         parameter = self._parameters[name]
         return (optimizer.state[parameter] for optimizer in self._known if parameter in optimizer.state)
+
+
+def check_states(states: Any, parameters: Mapping[str, nn.Parameter]) -> None:
+    """Raise ArgumentError unless `states` names states for some of these parameters, as `Optimizers.states`
+    does. What is in them is the optimiser's own affair: tensors of any shape, say.
+    """
+    hint = "give what state_dict() gave"
+    check_kind("what the optimizer is to remember", states, Mapping, hint)
+    for name, state in states.items():
+        what = f"what the optimizer is to remember of {name!r}"
+        if name not in parameters:
+            raise ArgumentError(f"{what}: no parameter that is trained; those are {', '.join(parameters)}")
+        check_kind(what, state, Mapping, hint)
 
 
 def _trains(optimizer: Optimizer, parameter: nn.Parameter) -> bool:

@@ -77,16 +77,19 @@ class RigL(Regrowth):
         """The gradients summed so far."""
         return {name: m.gradient().clone() for name, m in self.masked.items() if m.probe is not None}
 
-    def check_own_state(self, state: Mapping[str, Any]) -> None:
-        """Gradients of the weights' shapes."""
-        summed = {name: self.source.parameter(name) for name in self.masked if name in state}
+    def check_own_state(self, state: Mapping[str, Any], steps: int) -> None:
+        """Gradients of all that takes part where they are summed then."""
+        summed = dict(self.masked_parameters()) if self._sums_after(steps) else {}
         check_tensors({"gradients": state}, "training", {"gradients": summed})
+        for name in summed:
+            if not state[name].is_floating_point():
+                raise ArgumentError(f"the saved training has gradients of {state[name].dtype} for {name!r}")
 
     def load_own_state(self, state: Mapping[str, Any]) -> None:
         """Go on from `own_state()`."""
         for name, masked in self.masked.items():
             masked.stop_probe()
-            if name in state:
+            if self._sums_after(self.steps):
                 masked.start_probe(self.source.parameter(name), state[name].clone())
 
     def _average(self) -> None:
@@ -99,13 +102,15 @@ class RigL(Regrowth):
                 dist.all_reduce(gradient)
                 masked.start_probe(self.source.parameter(name), gradient)
 
+    def _sums_after(self, steps: int) -> bool:
+        """Whether the next step's gradient is summed: one of the last `accumulate` before an update."""
+        since = steps % self.period
+        return since >= self.period - self.accumulate and self._updates_at(steps - since + self.period)
+
     def _probe(self) -> None:
-        """Sum the gradients of the last `accumulate` steps before an update, and of no others."""
-        since = self.steps % self.period
-        update = self.steps - since + self.period
-        wanted = since >= self.period - self.accumulate and self._updates_at(update)
+        """Sum the gradients that the next update needs, and no others."""
         for name, masked in self.masked.items():
-            if not wanted:
+            if not self._sums_after(self.steps):
                 masked.stop_probe()
-            elif masked.probe is None or since == 0:
+            elif masked.probe is None or self.steps % self.period == 0:
                 masked.start_probe(self.source.parameter(name))
