@@ -41,11 +41,12 @@ def save(claim: Claim, data: str) -> Path:
     claim.draw(figure)
     for axes in figure.axes:
         axes.grid(alpha=0.3)
-        if len(axes.get_legend_handles_labels()[0]) > 6:  # they would cover what is drawn
+        labels = len(axes.get_legend_handles_labels()[0])
+        if labels > 6:  # they would cover what is drawn
             axes.legend(
                 loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=4, fontsize=8, handlelength=3.5
             )
-        else:
+        elif labels:
             axes.legend(fontsize=8, handlelength=3.5)
     FIGURES.mkdir(exist_ok=True)
     file = FIGURES / f"{claim.name}.png"

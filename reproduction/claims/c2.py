@@ -70,21 +70,21 @@ def _against(title: str, ours: Rows, other: str, others: Rows) -> Finding:
 
 
 def draw(figure: Figure) -> None:
-    """Accuracy against bytes, and validation accuracy over the epochs."""
+    """Accuracy against bytes, and validation accuracy over the epochs, of the runs that decide."""
     sizes, course = figure.subplots(1, 2)
     told = curves(PAPER, PAPER_SEEDS, SWEEP, SEEDS)
-    groups = {"IteRand as in the paper": paper(), "IteRand as in the paper, other seeds": paper(PAPER_SEEDS)}
-    for sweep, seeds in ((SWEEP, ""), (SEEDS, ", other seeds")):
-        groups |= {
-            f"{SIGNED}{seeds}": supermasks(runs(sweep)),
-            f"IteRand with the supermasks' scores{seeds}": tuned(runs(sweep)),
-            f"{MAGNITUDE}{seeds}": runs(sweep).where(method="edge-popup"),
-        }
+    decide = deciding(SEEDS, SWEEP)
+    groups = {
+        "IteRand as in the paper": paper(PAPER_SEEDS if runs(PAPER_SEEDS).ended else PAPER),
+        "IteRand with the supermasks' scores": tuned(decide),
+        SIGNED: supermasks(decide),
+        MAGNITUDE: decide.where(method="edge-popup"),
+    }
     groups = {title: rows for title, rows in groups.items() if rows.complete}
     for number, (title, rows) in enumerate(groups.items()):
         colour, nbytes = f"C{number}", fmean(rows.values("ticket_bytes"))
         label = f"{title} (n = {len(rows.rows)})"
-        points(sizes, [nbytes], [rows.accuracies()], label, colour, "none")
+        points(sizes, [nbytes], [rows.accuracies()], "", colour, "none")  # it has the other panel's legend
         against_epochs(course, told, [row["run"] for row in rows.rows], label, colour, "-")
     name_axes(sizes, "bytes of the ticket")
     name_axes(course, "epoch", "validation accuracy, %")
