@@ -61,7 +61,7 @@ def scores_as_arrays(state: dict[str, Any]) -> None:
     ("spoil", "message"),
     [
         (no_settings, "settings must be a Mapping, got a NoneType"),
-        (scores_as_arrays, "scores for 'fc1.weight' must be a Tensor, got a ndarray"),
+        (scores_as_arrays, "scores for 'fc1.weight' in the saved search must be a Tensor, got a ndarray"),
         (spoiled_scores, "the saved search has scores for 'fc2.weight' that are no finite numbers"),
         (no_generations, "the saved search has no generations for 'fc2.weight'"),
         (no_steps, "the saved search has steps = 'x', which is no number of steps"),
