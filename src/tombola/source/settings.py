@@ -10,7 +10,8 @@ import torch
 
 from tombola.errors import ArgumentError, check_kind
 
-_HINT = "give what state_dict() gave"
+AS_SAVED = "give what state_dict() gave"
+"""What helps where a state does not fit."""
 
 
 def check_state(
@@ -22,14 +23,14 @@ def check_state(
     """Raise ArgumentError unless `state` is one of a `what` with these settings, and holds under each key
     of `tensors` tensors of the names and shapes of those given for it.
     """
-    check_kind("state", state, Mapping, _HINT)
+    check_kind("state", state, Mapping, AS_SAVED)
     for key in ("settings", "steps", *tensors):
         if key not in state:
             raise _not_held(what, key)
     steps = state["steps"]
     if isinstance(steps, bool) or not isinstance(steps, Integral) or steps < 0:
         raise ArgumentError(f"the saved {what} has steps = {steps!r}, which is no number of steps")
-    check_kind("settings", state["settings"], Mapping, _HINT)
+    check_kind("settings", state["settings"], Mapping, AS_SAVED)
     for key, mine in settings.items():
         theirs = state["settings"].get(key)
         if theirs != mine:
@@ -47,9 +48,9 @@ def check_tensors(
         check_names(state, what, key, mine_by_name)
         for name, tensor in mine_by_name.items():
             value = state[key][name]
-            check_kind(f"{key} for {name!r} in the saved {what}", value, torch.Tensor, _HINT)
+            check_kind(f"{key} for {name!r} in the saved {what}", value, torch.Tensor, AS_SAVED)
             if value.is_meta or value.is_quantized or value.layout != torch.strided:
-                raise ArgumentError(f"the saved {what} has no plain values as {key} for {name!r}: {_HINT}")
+                raise ArgumentError(f"the saved {what} has no plain values as {key} for {name!r}: {AS_SAVED}")
             if (came := tuple(value.shape)) != (expected := tuple(tensor.shape)):
                 raise ArgumentError(
                     f"the saved {what} has {key} of shape {came} for {name!r}, this one {expected}"
@@ -75,7 +76,7 @@ def plain(value: float | Mapping[str, float] | None) -> Any:
 
 
 def _not_held(what: str, key: str) -> ArgumentError:
-    return ArgumentError(f"the saved {what} holds no {key!r}: {_HINT}")
+    return ArgumentError(f"the saved {what} holds no {key!r}: {AS_SAVED}")
 
 
 def _difference(key: str, theirs: Any, mine: Any) -> str:

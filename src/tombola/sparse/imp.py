@@ -17,7 +17,7 @@ import torch
 from tombola.errors import ArgumentError, check_kind, unknown
 from tombola.source.density import check_density
 from tombola.source.network import Source
-from tombola.source.settings import check_tensors
+from tombola.source.settings import AS_SAVED, check_tensors
 from tombola.sparse.base import SparseTraining, check_free, fit
 from tombola.sparse.optimizers import check_states
 from tombola.sparse.options import check_fraction, check_steps
@@ -141,7 +141,7 @@ class IMP(SparseTraining):
             )
         if start is None and not reached and steps < self.rewind_step:
             return  # it has not come there yet
-        check_kind("the saved training's start", start, Mapping, "give what state_dict() gave")
+        check_kind("the saved training's start", start, Mapping, AS_SAVED)
         kept: Mapping[str, torch.Tensor] = self.source.buffers.kept()
         check_tensors(start, "training's start", {"weights": self._all(), "buffers": kept})
         check_states(start.get("optimizer"), self._trained)

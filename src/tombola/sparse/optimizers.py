@@ -17,6 +17,7 @@ from torch import nn
 from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
 
 from tombola.errors import ArgumentError, check_kind
+from tombola.source.settings import AS_SAVED
 
 State = dict[str, Any]
 """What an optimiser keeps of one parameter: tensors and numbers by its own names."""
@@ -92,13 +93,12 @@ def check_states(states: Any, parameters: Mapping[str, nn.Parameter]) -> None:
     """Raise ArgumentError unless `states` names states for some of these parameters, as `Optimizers.states`
     does. What is in them is the optimiser's own affair: tensors of any shape, say.
     """
-    hint = "give what state_dict() gave"
-    check_kind("what the optimizer is to remember", states, Mapping, hint)
+    check_kind("what the optimizer is to remember", states, Mapping, AS_SAVED)
     for name, state in states.items():
         what = f"what the optimizer is to remember of {name!r}"
         if name not in parameters:
             raise ArgumentError(f"{what}: no parameter that is trained; those are {', '.join(parameters)}")
-        check_kind(what, state, Mapping, hint)
+        check_kind(what, state, Mapping, AS_SAVED)
 
 
 def _trains(optimizer: Optimizer, parameter: nn.Parameter) -> bool:

@@ -16,7 +16,7 @@ from tombola.errors import ArgumentError
 from tombola.search.counts import LayerDensity
 from tombola.source.density import AnyRule
 from tombola.source.network import Source
-from tombola.source.settings import check_tensors
+from tombola.source.settings import check_names
 from tombola.sparse.base import SparseTraining, check_free, fit, searched_names
 from tombola.sparse.ranking import keep_best, random_ranks
 
@@ -73,9 +73,8 @@ class Static(SparseTraining):
 
         Raises ArgumentError for a state that has none, or one that does not fit the source.
         """
-        check_tensors(state, "training", {"mask": {name: one.mask for name, one in self.masked.items()}})
-        mask = {name: state["mask"][name].cpu().numpy() for name in self.masked}
-        self.set_mask(fit(self.source, mask))
+        check_names(state, "training", "mask", self.masked)
+        self.set_mask({name: state["mask"][name] for name in self.masked})
         self.settings["kept"] = self.mask.digest
 
 
